@@ -1,0 +1,23 @@
+"""Copy a file with BLAKE3 and SHA-256 in the same read, and publish it durably."""
+
+from modelcellar_hashing._native import (
+    SHA256_BACKEND,
+    FileDigests,
+    SourceChangedError,
+    __version__,
+    copy_with_hashing,
+    hash_file,
+    publish,
+    sync_folder,
+)
+
+__all__ = [
+    "SHA256_BACKEND",
+    "FileDigests",
+    "SourceChangedError",
+    "__version__",
+    "copy_with_hashing",
+    "hash_file",
+    "publish",
+    "sync_folder",
+]

@@ -1,0 +1,68 @@
+//! BLAKE3 and SHA-256 of one stream of bytes.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// Both digests of the same bytes, and how many those were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// BLAKE3, 32 bytes.
+    pub blake3: [u8; 32],
+    /// SHA-256.
+    pub sha256: [u8; 32],
+    /// Number of bytes hashed.
+    pub size_bytes: u64,
+}
+
+impl fmt::Debug for Digests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Digests")
+            .field("blake3", &to_hex(&self.blake3))
+            .field("sha256", &to_hex(&self.sha256))
+            .field("size_bytes", &self.size_bytes)
+            .finish()
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn to_hex(bytes: &[u8; 32]) -> String {
+    blake3::Hash::from_bytes(*bytes).to_hex().to_string()
+}
+
+/// Runs both hashes over the same pieces, one after the other, on one thread.
+#[derive(Default)]
+pub struct DualHasher {
+    blake3: blake3::Hasher,
+    sha256: Sha256,
+}
+
+impl DualHasher {
+    /// Feeds `data` to both.
+    pub fn update(&mut self, data: &[u8]) {
+        self.blake3.update(data);
+        self.sha256.update(data);
+    }
+
+    /// Both digests of everything fed so far.
+    pub fn finish(self) -> Digests {
+        Digests {
+            size_bytes: self.blake3.count(),
+            blake3: self.blake3.finalize().into(),
+            sha256: self.sha256.finalize().into(),
+        }
+    }
+}
+
+/// Which SHA-256 code runs on this processor; `sha2` chooses by the same test.
+pub fn sha256_backend() -> &'static str {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if std::is_x86_feature_detected!("sha") && std::is_x86_feature_detected!("sse4.1") {
+        return "sha2 (x86 SHA-NI)";
+    }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("sha2") {
+        return "sha2 (Armv8 SHA2)";
+    }
+    "sha2 (software)"
+}

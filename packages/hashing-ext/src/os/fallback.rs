@@ -1,0 +1,66 @@
+//! Any other Unix: the portable calls, and nothing where there is none.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{self, Mode, OFlags};
+use rustix::io::Result;
+
+use super::{Renamed, Storage};
+
+/// Opens `path` for reading; `NONBLOCK` so that a FIFO is refused rather than waited for.
+pub fn open_source(path: &Path) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    fs::open(path, flags, Mode::empty()).map(File::from)
+}
+
+/// No such advice here.
+pub fn advise_sequential(_file: &File) {}
+
+/// No such advice here.
+pub fn drop_cached(_file: &File) {}
+
+/// No such advice here.
+pub fn start_writeback(_file: &File, _offset: u64, _len: u64) {}
+
+/// No such mode here.
+pub fn set_direct(_file: &File, _on: bool) -> bool {
+    false
+}
+
+/// No such call here.
+pub fn preallocate(_file: &File, _len: u64) -> Result<bool> {
+    Ok(false)
+}
+
+/// Nothing is known, so data is always synced before `close`.
+pub fn storage(_fd: impl AsFd) -> Storage {
+    Storage { direct: false, remote: true }
+}
+
+/// macOS has such a call; others do not.
+pub fn rename_new(from: &Path, to: &Path) -> Result<Renamed> {
+    #[cfg(target_vendor = "apple")]
+    {
+        use rustix::fs::{CWD, RenameFlags};
+        use rustix::io::Errno;
+        match fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(Renamed::Done),
+            Err(Errno::EXIST) => Ok(Renamed::Exists),
+            Err(Errno::INVAL | Errno::NOTSUP) => Ok(Renamed::Unsupported),
+            Err(errno) => Err(errno),
+        }
+    }
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        let _ = (from, to);
+        Ok(Renamed::Unsupported)
+    }
+}
+
+/// `sync` is the only call for more than one file.
+pub fn sync_file_system(_file: &File) -> Result<()> {
+    fs::sync();
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! The system calls that differ between systems, chosen once here.
+//!
+//! A `false` or `None` means "not offered here, do without"; an `Err` is a real failure.
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "linux.rs"]
+mod imp;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "fallback.rs"]
+mod imp;
+
+pub use imp::{
+    advise_sequential, drop_cached, open_source, preallocate, rename_new, set_direct,
+    start_writeback, storage, sync_file_system,
+};
+
+/// What is worth trying on the file system that holds a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Whether to write past the page cache, and to reserve the space first.
+    pub direct: bool,
+    /// A write may first fail at `close`, so data is synced before that, whatever its size.
+    pub remote: bool,
+}
+
+/// How a rename that must not replace anything ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renamed {
+    /// The new name stands.
+    Done,
+    /// The new name was taken; nothing happened.
+    Exists,
+    /// The file system or the kernel has no such call.
+    Unsupported,
+}

@@ -1,0 +1,181 @@
+//! The Python boundary: arguments in, digests and exceptions out.
+
+mod convert;
+mod worker;
+
+use pyo3::prelude::*;
+
+/// The native half of `modelcellar_hashing`.
+#[pymodule(name = "_native", gil_used = false)]
+mod native {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use pyo3::prelude::*;
+
+    use super::convert::{OsPath, raise};
+    use super::worker::Worker;
+    use crate::control::Control;
+    use crate::digest::{self, Digests};
+    use crate::error::Error;
+    use crate::publish::{Item, Step};
+    use crate::source::Source;
+    use crate::stage::StagedName;
+
+    #[pymodule_export]
+    use super::convert::SourceChangedError;
+
+    /// Up to this size a copy without a sync takes a few milliseconds, and Ctrl-C waits for its end.
+    const INLINE_MAX_BYTES: u64 = 1 << 20;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("SHA256_BACKEND", digest::sha256_backend())
+    }
+
+    /// What was read (and, for a copy, written): both digests over exactly those bytes.
+    #[pyclass(frozen, module = "modelcellar_hashing")]
+    struct FileDigests {
+        digests: Digests,
+        #[pyo3(get)]
+        seconds: f64,
+    }
+
+    impl FileDigests {
+        fn new(digests: Digests, begin: Instant) -> Self {
+            Self { digests, seconds: begin.elapsed().as_secs_f64() }
+        }
+    }
+
+    #[pymethods]
+    impl FileDigests {
+        #[getter]
+        fn blake3(&self) -> String {
+            digest::to_hex(&self.digests.blake3)
+        }
+
+        #[getter]
+        fn sha256(&self) -> String {
+            digest::to_hex(&self.digests.sha256)
+        }
+
+        #[getter]
+        fn size_bytes(&self) -> u64 {
+            self.digests.size_bytes
+        }
+
+        fn __repr__(&self) -> String {
+            format!(
+                "FileDigests(blake3='{}', sha256='{}', size_bytes={}, seconds={:.6})",
+                self.blake3(),
+                self.sha256(),
+                self.size_bytes(),
+                self.seconds,
+            )
+        }
+    }
+
+    /// Copy the regular file `src` to the new name `dst` and return both digests of it.
+    #[pyfunction]
+    #[pyo3(signature = (src, dst, *, publish = true, progress = None))]
+    fn copy_with_hashing(
+        py: Python<'_>,
+        src: OsPath,
+        dst: OsPath,
+        publish: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<FileDigests> {
+        let begin = Instant::now();
+        let (source, name) = py
+            .detach(|| Ok((Source::open(&src.0)?, StagedName::reserve(&dst.0, publish)?)))
+            .map_err(|error| raise(py, error))?;
+        let size_bytes = source.size_bytes();
+        let small = size_bytes <= INLINE_MAX_BYTES;
+        let control = Arc::new(Control::default());
+        let mut worker = Worker::new(Arc::clone(&control), Some(Arc::clone(&name)), progress);
+        worker.total_bytes = size_bytes;
+
+        let (stage, digests) = worker.run(py, small, move || {
+            let (stage, digests) = crate::copy::copy(&source, &name, &control)?;
+            if !publish {
+                stage.settle()?;
+            }
+            Ok((stage, digests))
+        })?;
+        if let Err(error) = worker.report_end(py) {
+            py.detach(|| drop(stage));
+            return Err(error);
+        }
+        if publish {
+            // Never inline: a sync can take seconds on a busy disk, and Ctrl-C must not.
+            worker.run(py, false, move || stage.publish())?;
+        } else {
+            stage.keep();
+        }
+        Ok(FileDigests::new(digests, begin))
+    }
+
+    /// Read the regular file `path` once and return both digests.
+    #[pyfunction]
+    #[pyo3(signature = (path, *, from_disk = false, progress = None))]
+    fn hash_file(
+        py: Python<'_>,
+        path: OsPath,
+        from_disk: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<FileDigests> {
+        let begin = Instant::now();
+        let source = py.detach(|| Source::open(&path.0)).map_err(|error| raise(py, error))?;
+        let size_bytes = source.size_bytes();
+        let small = size_bytes <= INLINE_MAX_BYTES && !from_disk;
+        let control = Arc::new(Control::default());
+        let mut worker = Worker::new(Arc::clone(&control), None, progress);
+        worker.total_bytes = size_bytes;
+
+        let digests = worker.run(py, small, move || {
+            if from_disk {
+                source.drop_cached();
+            }
+            crate::copy::hash(&source, &control)
+        })?;
+        worker.report_end(py)?;
+        Ok(FileDigests::new(digests, begin))
+    }
+
+    /// Make staged files and folders durable under their final names.
+    #[pyfunction]
+    #[pyo3(signature = (items, *, replace = false, on_step = None))]
+    fn publish(
+        py: Python<'_>,
+        items: Vec<(OsPath, OsPath)>,
+        replace: bool,
+        on_step: Option<Py<PyAny>>,
+    ) -> PyResult<Vec<bool>> {
+        let items: Vec<Item> = items
+            .iter()
+            .map(|(staged, target)| Item { staged: &staged.0, target: &target.0, open: None })
+            .collect();
+        let mut raised = None;
+        let mut notify = |step: Step| match &on_step {
+            None => Ok(()),
+            Some(callback) => Python::attach(|py| callback.call1(py, (step.as_str(),)))
+                .map(drop)
+                .map_err(|error| {
+                    raised = Some(error);
+                    Error::Cancelled
+                }),
+        };
+        let published = py.detach(|| crate::publish::publish(&items, replace, &mut notify));
+        match raised {
+            Some(error) => Err(error),
+            None => published.map_err(|error| raise(py, error)),
+        }
+    }
+
+    /// `fsync` the folder `path`, so that names added to or taken from it are durable.
+    #[pyfunction]
+    fn sync_folder(py: Python<'_>, path: OsPath) -> PyResult<()> {
+        py.detach(|| crate::publish::sync_folder(&path.0)).map_err(|error| raise(py, error))
+    }
+}

@@ -1,0 +1,280 @@
+//! The copy while it is being made: an open file, and a name that is nobody's business yet.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use rustix::fs::{self as rfs, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use crate::error::{Error, Result, errno_of};
+use crate::os::{self, Storage};
+use crate::publish::{self, Item, Step};
+use crate::source::Source;
+
+/// From this size on space is reserved, the page cache is passed by, and an unpublished copy is
+/// synced at once.
+pub const LARGE_BYTES: u64 = 8 << 20;
+
+/// What direct writes must start on and be a multiple of: the largest sector in use.
+pub const DIRECT_ALIGN: usize = 4096;
+
+/// Buffered data is sent on its way in windows of this size, so that the last sync finds little
+/// left to do and dirty pages never pile up.
+const WRITEBACK_WINDOW: u64 = 16 << 20;
+
+/// A run of zeros this long in a sparse source is left out, a hole, in the copy.
+const HOLE_BYTES: usize = 64 << 10;
+static ZEROS: [u8; HOLE_BYTES] = [0; HOLE_BYTES];
+
+// The life of a staged name. Worker and caller may both want to end it; the state says who does.
+const UNMADE: u8 = 0;
+const STAGED: u8 = 1;
+const COMMITTING: u8 = 2;
+const ENDED: u8 = 3;
+
+/// The name under which a copy is made, and the right to remove it or to publish it.
+///
+/// A worker stuck in a system call cannot be stopped, so the caller must be able to take the name
+/// away behind its back: whoever changes `state` first wins, and a worker that comes late finds
+/// nothing to publish.
+#[derive(Debug)]
+pub struct StagedName {
+    folder: OwnedFd,
+    path: PathBuf,
+    target: PathBuf,
+    state: AtomicU8,
+}
+
+impl StagedName {
+    /// A name for the copy that will be `target`, which must not exist: a private one in the same
+    /// folder, or `target` itself.
+    pub fn reserve(target: &Path, private: bool) -> Result<Arc<Self>> {
+        let file_name = last_component(target);
+        if matches!(file_name.as_bytes(), b"" | b"." | b"..") {
+            return Err(Error::os(Errno::ISDIR, target));
+        }
+        let parent = publish::parent_of(target);
+        // Held open so that the copy can be removed whatever happens to the path meanwhile.
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | search_only();
+        let folder = rfs::open(parent, flags, Mode::empty()).map_err(|e| Error::os(e, parent))?;
+        match rfs::statat(&folder, file_name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            Ok(_) => return Err(Error::os(Errno::EXIST, target)),
+            Err(errno) => return Err(Error::os(errno, target)),
+        }
+        let path = if private { parent.join(private_name()?) } else { target.to_owned() };
+        let state = AtomicU8::new(UNMADE);
+        Ok(Arc::new(Self { folder, path, target: target.to_owned(), state }))
+    }
+
+    fn name(&self) -> OsString {
+        self.path.file_name().unwrap_or_default().to_owned()
+    }
+
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn create(&self, permissions: u32) -> Result<File> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Created with the mode it will have: the kernel takes the umask or the folder's default
+        // ACL into account, and whoever may read the part may read the whole.
+        let mode = Mode::from_raw_mode(permissions as rfs::RawMode);
+        let file = rfs::openat(&self.folder, self.name(), flags | OFlags::WRONLY, mode)
+            .map_err(|errno| Error::os(errno, &self.target))?;
+        if !self.change(UNMADE, STAGED) {
+            self.unlink();
+            return Err(Error::Cancelled);
+        }
+        Ok(File::from(file))
+    }
+
+    /// Removes the name unless it is being published; `false` only then.
+    pub fn remove(&self) -> bool {
+        if self.change(STAGED, ENDED) {
+            self.unlink();
+        } else {
+            self.change(UNMADE, ENDED);
+        }
+        !self.is_committing()
+    }
+
+    /// Whether the worker has begun to publish: from there on the copy is finished, not undone.
+    pub fn is_committing(&self) -> bool {
+        self.state.load(Ordering::Acquire) == COMMITTING
+    }
+
+    fn unlink(&self) {
+        // Nothing better can be done about a failure, and the first error is the one to report.
+        let _ = rfs::unlinkat(&self.folder, self.name(), AtFlags::empty());
+    }
+}
+
+/// A copy in the making. Dropped unpublished, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Stage {
+    file: File,
+    name: Arc<StagedName>,
+    storage: Storage,
+    direct: bool,
+    sparse: bool,
+    size_bytes: u64,
+    window_start: u64,
+}
+
+impl Stage {
+    /// Creates the staged file for a copy of `source` and prepares it for its size.
+    pub fn create(name: &Arc<StagedName>, source: &Source) -> Result<Self> {
+        let size_bytes = source.size_bytes();
+        let file = name.create(source.permissions())?;
+        let storage = os::storage(&file);
+        let mut stage = Self {
+            file,
+            name: Arc::clone(name),
+            storage,
+            direct: false,
+            sparse: source.is_sparse(),
+            size_bytes,
+            window_start: 0,
+        };
+        if size_bytes >= LARGE_BYTES && storage.direct {
+            if !stage.sparse {
+                os::preallocate(&stage.file, size_bytes).map_err(|e| stage.failed(e))?;
+            }
+            stage.direct = os::set_direct(&stage.file, true);
+        }
+        Ok(stage)
+    }
+
+    fn failed(&self, errno: Errno) -> Error {
+        Error::os(errno, &self.name.target)
+    }
+
+    /// Writes `data` at `offset`; runs of zeros are left out when the source is sparse.
+    pub fn write(&mut self, data: &[u8], offset: u64) -> Result<()> {
+        if !self.sparse {
+            return self.write_all(data, offset);
+        }
+        let mut offset = offset;
+        for piece in data.chunks(HOLE_BYTES) {
+            if piece != &ZEROS[..piece.len()] {
+                self.write_all(piece, offset)?;
+            }
+            offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, data: &[u8], offset: u64) -> Result<()> {
+        // The last piece of a file is rarely a whole number of sectors.
+        if self.direct && !data.len().is_multiple_of(DIRECT_ALIGN) {
+            self.leave_direct();
+        }
+        let mut written = self.file.write_all_at(data, offset);
+        if self.direct && written.as_ref().is_err_and(|error| errno_of(error) == Errno::INVAL) {
+            // Accepted by `fcntl`, refused by the write: a sector larger than ours, an odd device.
+            self.leave_direct();
+            written = self.file.write_all_at(data, offset);
+        }
+        written.map_err(|error| self.failed(errno_of(&error)))?;
+        let end = offset + data.len() as u64;
+        if !self.direct && end - self.window_start >= WRITEBACK_WINDOW {
+            os::start_writeback(&self.file, self.window_start, end - self.window_start);
+            self.window_start = end;
+        }
+        Ok(())
+    }
+
+    fn leave_direct(&mut self) {
+        os::set_direct(&self.file, false);
+        self.direct = false;
+    }
+
+    /// Gives the copy its length and the time of `source`.
+    pub fn finish(&mut self, source: &Source) -> Result<()> {
+        if self.sparse {
+            self.file.set_len(self.size_bytes).map_err(|e| self.failed(errno_of(&e)))?;
+        }
+        let metadata = self.file.metadata().map_err(|e| self.failed(errno_of(&e)))?;
+        if metadata.len() != self.size_bytes {
+            return Err(Error::refused(Errno::IO, &self.name.target, "Copy came out short"));
+        }
+        let (tv_sec, tv_nsec) = source.modified();
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec, tv_nsec },
+        };
+        match rfs::futimens(&self.file, &times) {
+            Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => Err(self.failed(errno)),
+        }
+    }
+
+    /// Leaves the copy under its staged name, for a later publish of the folder around it.
+    pub fn keep(self) {
+        self.name.change(STAGED, ENDED);
+    }
+
+    /// Syncs the copy where a later sync could come too late or take too long.
+    pub fn settle(&self) -> Result<()> {
+        // A remote file system may report a failed write at `close` only, and then never again.
+        if self.storage.remote || self.size_bytes >= LARGE_BYTES {
+            self.file.sync_all().map_err(|e| self.failed(errno_of(&e)))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the copy durable under its final name.
+    pub fn publish(self) -> Result<()> {
+        let item =
+            Item { staged: &self.name.path, target: &self.name.target, open: Some(&self.file) };
+        let published = publish::publish(&[item], false, &mut |step| match step {
+            Step::Rename if !self.name.change(STAGED, COMMITTING) => Err(Error::Cancelled),
+            _ => Ok(()),
+        });
+        match published.as_deref() {
+            Ok([true]) => {
+                self.name.change(COMMITTING, ENDED);
+                return Ok(());
+            }
+            // Not published, so `drop` removes it; had the rename been done, there is no such name.
+            _ => self.name.change(COMMITTING, STAGED),
+        };
+        published.and_then(|_| Err(self.failed(Errno::EXIST)))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.name.remove();
+    }
+}
+
+/// What follows the last slash: `Path::file_name` passes over a slash or a dot at the end, which
+/// would make a file of what can only be a folder.
+fn last_component(path: &Path) -> &OsStr {
+    let bytes = path.as_os_str().as_bytes();
+    OsStr::from_bytes(bytes.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+}
+
+/// A folder is only needed to find names in it, which takes less permission than reading it.
+fn search_only() -> OFlags {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return OFlags::PATH;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    OFlags::RDONLY
+}
+
+fn private_name() -> Result<String> {
+    let mut random = [0; 8];
+    getrandom(&mut random, GetRandomFlags::empty())
+        .map_err(|errno| Error::os(errno, Path::new("/dev/urandom")))?;
+    Ok(format!(".modelcellar-{:016x}.partial", u64::from_ne_bytes(random)))
+}
