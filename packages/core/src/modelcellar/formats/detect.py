@@ -1,0 +1,170 @@
+"""Says what a file is by its bytes, never by its name, and why it is refused if it is."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Mapping
+from typing import BinaryIO, NamedTuple
+
+from modelcellar.formats import (
+    gguf_summary,
+    kinds,
+    onnx,
+    safetensors,
+    text,
+    tflite,
+    torch_pickle,
+    torch_zip,
+)
+from modelcellar.formats.cursor import Cursor, Fault, FormatError
+from modelcellar.formats.facts import clean_text
+from modelcellar.records import FileFormat, Inspection, JsonValue, Refusal
+
+ZERO_PIECE_BYTES = 256 * 1024
+_ZEROS = bytes(ZERO_PIECE_BYTES)
+
+
+class _Probe(NamedTuple):
+    format: FileFormat
+    looks_like: Callable[[bytes], bool]
+    inspect: Callable[[Cursor], Inspection]
+
+
+_PROBES = (
+    _Probe(FileFormat.SAFETENSORS, safetensors.looks_like, safetensors.inspect),
+    _Probe(FileFormat.GGUF, gguf_summary.looks_like, gguf_summary.inspect),
+    _Probe(FileFormat.TFLITE, tflite.looks_like, tflite.inspect),
+    # Which of the ZIP formats it is cannot be said of a ZIP file that cannot be listed.
+    _Probe(FileFormat.UNKNOWN, torch_zip.looks_like, torch_zip.inspect),
+    _Probe(FileFormat.TORCH_LEGACY, torch_pickle.looks_like, torch_pickle.inspect),
+    # Last, as it has no magic number.
+    _Probe(FileFormat.ONNX, onnx.looks_like, onnx.inspect),
+)
+
+_REMEDIES: Mapping[Fault, str] = {
+    Fault.TRUNCATED: "The download or copy stopped early. Download or copy the file again.",
+    Fault.DAMAGED: "The file is damaged or was not written correctly. Download it again, and "
+    "compare its SHA-256 with the published one.",
+}
+
+
+def inspect_file(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Inspection:
+    """What the bytes of the regular file at ``path`` tell; its name is not looked at.
+
+    Reads the first 64 KiB and what the format's structure needs, with less than 64 MiB of memory;
+    only a file of zeros is read on, until a byte is not zero. Raises ``OSError`` and nothing else:
+    the file cannot be read or is not a regular file.
+    """
+    # Without O_NONBLOCK opening a named pipe would wait for a writer.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0))
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+            raise OSError(code, "Not a regular file")
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+            return inspect_stream(file, status.st_size)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fsdecode(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def inspect_stream(file: BinaryIO, size_bytes: int) -> Inspection:
+    """The same for an open, seekable file of ``size_bytes``; its position is left anywhere."""
+    if size_bytes == 0:
+        return _refused("empty", "the file is empty", "Download or copy the file again.")
+    cursor = Cursor(file, size_bytes)
+    head = cursor.peek(kinds.HEAD_BYTES)
+    if not any(head) and _is_all_zero(file, size_bytes):
+        return _refused(
+            "all_zero",
+            f"all {size_bytes:,} bytes of the file are zero",
+            "The download reserved its space and was never filled. Download the file again.",
+        )
+    is_text = text.is_text(head, is_whole=len(head) == size_bytes)
+    if is_text and (refused := _refused_text(head, size_bytes)) is not None:
+        return refused
+    for probe in _PROBES:
+        if not is_text and probe.looks_like(head):
+            found = _probed(probe, cursor)
+            if found is not None:
+                return found
+    kind = kinds.kind_of(head, size_bytes)
+    return Inspection(FileFormat.UNKNOWN, kind or "", {"kind": kind} if kind else {})
+
+
+def _probed(probe: _Probe, cursor: Cursor) -> Inspection | None:
+    try:
+        return probe.inspect(cursor)
+    except FormatError as error:
+        remedy = _REMEDIES.get(error.fault)
+        if remedy is None:
+            return None
+        refusal = Refusal(error.fault.value, clean_text(error.reason), remedy)
+        return Inspection(probe.format, refusal=refusal)
+
+
+def _is_all_zero(file: BinaryIO, size_bytes: int) -> bool:
+    """Looks at the whole file but for its holes.
+
+    A file system that wrongly reports a hole (it happened on ZFS) could make a good file be
+    refused, never taken for something else, and nothing is lost by that.
+    """
+    position = 0
+    while (position := _next_data(file, position, size_bytes)) < size_bytes:
+        file.seek(position)
+        piece = file.read(min(size_bytes - position, ZERO_PIECE_BYTES))
+        if not piece or piece != _ZEROS[: len(piece)]:
+            return False
+        position += len(piece)
+    return True
+
+
+def _next_data(file: BinaryIO, position: int, size_bytes: int) -> int:
+    """Where data begins at or after ``position``; ``size_bytes`` when only a hole is left."""
+    if position >= size_bytes or not hasattr(os, "SEEK_DATA"):
+        return position
+    try:
+        return os.lseek(file.fileno(), position, os.SEEK_DATA)
+    except OSError as error:
+        # No descriptor, or a file system that cannot tell: all of it may be data.
+        return size_bytes if error.errno == errno.ENXIO else position
+
+
+def _refused_text(head: bytes, size_bytes: int) -> Inspection | None:
+    if (pointer := text.lfs_pointer(head, size_bytes)) is not None:
+        return _refused(
+            "lfs_pointer",
+            f"this is not the model but a git-LFS pointer of {size_bytes:,} bytes to it; the real "
+            f"file has {pointer.size_bytes:,} bytes and the SHA-256 {pointer.sha256}",
+            "Run `git lfs pull` in the repository it comes from, or download the file again.",
+            {"kind": "text", "lfs_sha256": pointer.sha256, "lfs_size_bytes": pointer.size_bytes},
+        )
+    if text.is_html(head):
+        return _refused(
+            "html_page",
+            f"this is a saved web page of {size_bytes:,} bytes, not a model",
+            "The site answered with a page, often one to sign in or to accept terms. Open the "
+            "address in a browser, do what it asks, and download the file again.",
+            {"kind": "html"},
+        )
+    if (message := text.error_message(head, size_bytes)) is not None:
+        return _refused(
+            "error_page",
+            f"this is a saved error message of {size_bytes:,} bytes, not a model: "
+            f"{clean_text(message, 200)}",
+            "The site answered with an error instead of the file. Check access and address, and "
+            "download the file again.",
+            {"kind": "json" if head.lstrip()[:1] == b"{" else "text"},
+        )
+    return None
+
+
+def _refused(
+    code: str, reason: str, remedy: str, facts: Mapping[str, JsonValue] | None = None
+) -> Inspection:
+    return Inspection(FileFormat.UNKNOWN, "", facts or {}, Refusal(code, reason, remedy))

@@ -1,0 +1,279 @@
+"""Reads the outline of an ONNX model, which has no magic number: a ModelProto in protobuf.
+
+Field numbers: github.com/onnx/onnx, ``onnx/onnx.proto``; wire format: protobuf.dev,
+"Encoding". A file is taken for ONNX when its top level is nothing but fields of a ModelProto up
+to the last byte, with a version and a graph that is a GraphProto.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from modelcellar.formats.cursor import (
+    Cursor,
+    Fault,
+    FormatError,
+    damaged,
+    other_format,
+    too_large,
+    truncated,
+)
+from modelcellar.formats.facts import clean_bytes, clean_mapping, join, most_common, plural
+from modelcellar.formats.protobuf import BYTES, VARINT, Field, fields, varint
+from modelcellar.records import FileFormat, Inspection, JsonValue
+
+MAX_MODEL_FIELDS = 50_000
+MAX_INNER_FIELDS = 250_000
+MAX_ENTRY_FIELDS = 16
+MAX_IR_VERSION = 64
+FIRST_IR_WITH_OPSETS = 3
+MAX_KEPT_PROPS = 64
+MAX_ELEMENTS = 2**63 - 1
+
+MODEL_FIELDS = {
+    1: VARINT, 2: BYTES, 3: BYTES, 4: BYTES, 5: VARINT, 6: BYTES, 7: BYTES, 8: BYTES, 14: BYTES,
+    20: BYTES, 25: BYTES, 26: BYTES,
+}  # fmt: skip
+GRAPH_FIELDS = {
+    1: BYTES, 2: BYTES, 5: BYTES, 10: BYTES, 11: BYTES, 12: BYTES, 13: BYTES, 14: BYTES,
+    15: BYTES, 16: BYTES,
+}  # fmt: skip
+MAX_FIELD_NUMBER = 63
+"""Fields that newer versions may add are let pass up to here; protobuf itself has no limit."""
+
+_GRAPH_TAG = b"\x3a"
+_CONTINUED = bytes(range(0x80, 0x100))
+
+DATA_TYPES = {
+    1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 8: "STRING", 9: "BOOL",
+    10: "F16", 11: "F64", 12: "U32", 13: "U64", 14: "C64", 15: "C128", 16: "BF16",
+    17: "F8_E4M3FN", 18: "F8_E4M3FNUZ", 19: "F8_E5M2", 20: "F8_E5M2FNUZ", 21: "U4", 22: "I4",
+    23: "F4_E2M1", 24: "F8_E8M0", 25: "U2", 26: "I2",
+}  # fmt: skip
+
+
+@dataclass
+class _Outline:
+    ir_version: int | None = None
+    producer: list[str] = field(default_factory=lambda: ["", ""])
+    graphs: int = 0
+    graph_name: str = ""
+    nodes: int = 0
+    initializers: int = 0
+    parameters: int = 0
+    dtypes: Counter[str] = field(default_factory=Counter)
+    external: int = 0
+    opsets: dict[str, int] = field(default_factory=dict)
+    props: dict[str, str] = field(default_factory=dict)
+    prop_count: int = 0
+    is_counted: bool = True
+    has_overflow: bool = False
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether the first byte is the tag of a field that a ModelProto can begin with."""
+    return bool(head) and _fits(head[0], MODEL_FIELDS)
+
+
+def inspect(cursor: Cursor) -> Inspection:
+    """Walks the fields of the model and its graph and sums them up."""
+    reader = _Reader(cursor)
+    reader.read()
+    outline = reader.outline
+    if outline.ir_version is None or not outline.graphs:
+        raise other_format("an ONNX model has a version and a graph")
+    if outline.ir_version >= FIRST_IR_WITH_OPSETS and not outline.opsets:
+        raise truncated(
+            f"it ends at byte {cursor.size_bytes:,} without the operator sets that an ONNX model "
+            f"of IR version {outline.ir_version} must name"
+        )
+    if outline.has_overflow:
+        raise damaged("one of its tensors has more elements than 63 bits can count")
+    return Inspection(FileFormat.ONNX, _summary(outline), _facts(outline))
+
+
+class _Reader:
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._inner_fields_left = MAX_INNER_FIELDS
+        self.outline = _Outline()
+
+    def read(self) -> None:
+        """Raises ``FormatError``; only what is certainly ONNX is called cut off or damaged."""
+        done = count = 0
+        try:
+            for item in fields(self._cursor, 0, self._cursor.size_bytes):
+                self._model_field(item)
+                done = item.end
+                count += 1
+                if count > MAX_MODEL_FIELDS:
+                    raise too_large(f"more than {MAX_MODEL_FIELDS:,} fields")
+        except FormatError as error:
+            outline = self.outline
+            is_cut = error.fault is Fault.TRUNCATED and self._is_graph(done)
+            if outline.ir_version is None or not (outline.graphs or is_cut):
+                raise other_format(error.reason) from None
+            raise
+
+    def _is_graph(self, position: int) -> bool:
+        """Whether the field at ``position`` is a graph, as far as the file goes."""
+        self._cursor.seek(position)
+        start = self._cursor.peek(12)
+        length_and_content = start[1:].lstrip(_CONTINUED)
+        first = length_and_content[1:2]
+        return start[:1] == _GRAPH_TAG and bool(first) and _fits(first[0], GRAPH_FIELDS)
+
+    def _inner_fields(self, outer: Field) -> Iterator[Field]:
+        for item in fields(self._cursor, outer.start, outer.end):
+            self._inner_fields_left -= 1
+            if self._inner_fields_left < 0:
+                self.outline.is_counted = False
+                return
+            yield item
+
+    def _model_field(self, item: Field) -> None:
+        _require(item, MODEL_FIELDS)
+        outline = self.outline
+        if item.number == 1:
+            if not 1 <= item.value <= MAX_IR_VERSION:
+                raise other_format(f"no ONNX version {item.value:,} exists")
+            outline.ir_version = item.value
+        elif item.number in (2, 3):
+            outline.producer[item.number - 2] = self._text(item, 128)
+        elif item.number == 7:
+            self._graph(item)
+            outline.graphs += item.end > item.start
+        elif item.number == 8:
+            self._opset(item)
+        elif item.number == 14:
+            self._prop(item)
+
+    def _graph(self, graph: Field) -> None:
+        for item in self._inner_fields(graph):
+            _require(item, GRAPH_FIELDS)
+            if item.number == 1:
+                self.outline.nodes += 1
+            elif item.number == 2:
+                self.outline.graph_name = self._text(item, 256)
+            elif item.number == 5:
+                self.outline.initializers += 1
+                self._tensor(item)
+
+    def _tensor(self, tensor: Field) -> None:
+        elements, data_type = 1, 0
+        for item in self._inner_fields(tensor):
+            if item.number == 1 and item.wire == VARINT:
+                elements *= item.value
+            elif item.number == 1 and item.wire == BYTES:
+                elements *= self._packed_product(item)
+            elif item.number == 2:
+                data_type = item.value
+            elif item.number == 14 and item.value == 1:
+                self.outline.external += 1
+            if elements > MAX_ELEMENTS:
+                # Said at the end: until then it is not certain that this is ONNX at all.
+                self.outline.has_overflow = True
+                return
+        self.outline.parameters += elements
+        self.outline.dtypes[DATA_TYPES.get(data_type, f"type {data_type}")] += 1
+
+    def _packed_product(self, item: Field) -> int:
+        product = 1
+        self._cursor.seek(item.start)
+        while self._cursor.position < item.end and product <= MAX_ELEMENTS:
+            product *= varint(self._cursor)
+            self._inner_fields_left -= 1
+            if self._inner_fields_left < 0:
+                self.outline.is_counted = False
+                break
+        return product
+
+    def _opset(self, opset: Field) -> None:
+        domain, version = "", 0
+        for item in islice(fields(self._cursor, opset.start, opset.end), MAX_ENTRY_FIELDS):
+            if item.number == 1 and item.wire == BYTES:
+                domain = self._text(item, 128)
+            elif item.number == 2 and item.wire == VARINT:
+                version = item.value
+        if len(self.outline.opsets) < MAX_KEPT_PROPS:
+            self.outline.opsets[domain or "ai.onnx"] = version
+
+    def _prop(self, prop: Field) -> None:
+        self.outline.prop_count += 1
+        if self.outline.prop_count > MAX_KEPT_PROPS:
+            return
+        texts = {1: "", 2: ""}
+        for item in islice(fields(self._cursor, prop.start, prop.end), MAX_ENTRY_FIELDS):
+            if item.number in texts and item.wire == BYTES:
+                texts[item.number] = self._text(item, 1024)
+        self.outline.props[texts[1]] = texts[2]
+
+    def _text(self, item: Field, limit_bytes: int) -> str:
+        self._cursor.seek(item.start)
+        length = min(item.end - item.start, limit_bytes * 4)
+        return clean_bytes(self._cursor.take(length), limit_bytes)
+
+
+def _fits(tag: int, known: dict[int, int]) -> bool:
+    return known.get(tag >> 3) == tag & 7
+
+
+def _require(item: Field, known: dict[int, int]) -> None:
+    expected = known.get(item.number)
+    if expected is None:
+        if item.number > MAX_FIELD_NUMBER:
+            raise other_format(f"ONNX has no field {item.number:,} here")
+    elif item.wire != expected:
+        raise other_format(f"field {item.number} has another type in ONNX")
+
+
+def _summary(outline: _Outline) -> str:
+    opsets = " + ".join(
+        f"opset {version}" if domain == "ai.onnx" else f"{domain} {version}"
+        for domain, version in list(outline.opsets.items())[:4]
+    )
+    return join(
+        (
+            f"ONNX IR {outline.ir_version}",
+            opsets,
+            " ".join(outline.producer).strip(),
+            *_counts(outline),
+        )
+    )
+
+
+def _counts(outline: _Outline) -> tuple[str, ...]:
+    if not outline.is_counted:
+        return ("too large to be counted here",)
+    nodes = plural(outline.nodes, "node")
+    if not outline.initializers:  # Weights may be constants or lie in sub-graphs.
+        return (nodes,)
+    return (
+        nodes,
+        plural(outline.initializers, "tensor"),
+        plural(outline.parameters, "parameter"),
+    )
+
+
+def _facts(outline: _Outline) -> dict[str, JsonValue]:
+    facts: dict[str, JsonValue] = {
+        "ir_version": outline.ir_version,
+        "producer_name": outline.producer[0],
+        "producer_version": outline.producer[1],
+        "graph_name": outline.graph_name,
+        "opsets": outline.opsets,
+        "metadata_key_count": outline.prop_count,
+        "metadata": clean_mapping(outline.props),
+    }
+    if not outline.is_counted:
+        return facts | {"counted": False}
+    facts["node_count"] = outline.nodes
+    if not outline.initializers:
+        return facts
+    return facts | {
+        "tensor_count": outline.initializers,
+        "parameter_count": outline.parameters,
+        "dtypes": most_common(outline.dtypes),
+        "external_tensor_count": outline.external,
+    }

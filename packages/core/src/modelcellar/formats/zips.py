@@ -1,0 +1,192 @@
+"""Lists a ZIP file from its central directory, within bounds and without unpacking anything.
+
+``zipfile`` reads the whole directory, however long the file says it is. Layout: PKWARE's
+APPNOTE 6.3.10, sections 4.3.7 to 4.3.16.
+"""
+
+import struct
+from typing import NamedTuple
+
+from modelcellar.formats.cursor import Cursor, FormatError, damaged, too_large, truncated
+
+LOCAL_MAGIC = b"PK\x03\x04"
+END_MAGIC = b"PK\x05\x06"
+MAX_ENTRIES = 100_000
+MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
+MAX_SMALL_ENTRY_BYTES = 4096
+
+_CENTRAL_MAGIC = b"PK\x01\x02"
+_END64_MAGIC = b"PK\x06\x06"
+_LOCATOR64_MAGIC = b"PK\x06\x07"
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_END = struct.Struct("<4s4H2IH")
+_END64 = struct.Struct("<4sQ2H2I4Q")
+_LOCATOR64 = struct.Struct("<4sIQI")
+_EXTRA = struct.Struct("<2H")
+_MAX_COMMENT_BYTES = 65_535
+_FULL16 = 0xFFFF
+_FULL32 = 0xFFFFFFFF
+_ZIP64_EXTRA = 1
+
+
+class ZipEntry(NamedTuple):
+    """One entry of the central directory; ``start`` is the file position of its local header."""
+
+    name: str
+    method: int
+    packed_bytes: int
+    size_bytes: int
+    start: int
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether its bytes lie in the file as they are."""
+        return self.method == 0 and self.packed_bytes == self.size_bytes
+
+
+class _Directory(NamedTuple):
+    start: int
+    size_bytes: int
+    entries: int
+    shift: int
+
+
+def has_end_record(cursor: Cursor) -> bool:
+    """Whether a readable end-of-central-directory record closes the file."""
+    try:
+        _find_directory(cursor)
+    except FormatError:
+        return False
+    return True
+
+
+def read_entries(cursor: Cursor) -> list[ZipEntry]:
+    """All entries, in the order of the central directory.
+
+    Raises ``FormatError``: the end record is missing (the file was cut off), entries lie outside
+    the file, or there are more than this reader takes.
+    """
+    directory = _find_directory(cursor)
+    if directory.entries > MAX_ENTRIES or directory.size_bytes > MAX_DIRECTORY_BYTES:
+        raise too_large(f"a ZIP listing of {directory.entries:,} entries")
+    cursor.seek(directory.start)
+    end = directory.start + directory.size_bytes
+    entries: list[ZipEntry] = []
+    while cursor.position < end:
+        if len(entries) >= MAX_ENTRIES:
+            raise too_large(f"a ZIP listing of more than {MAX_ENTRIES:,} entries")
+        entries.append(_read_entry(cursor, directory))
+    if cursor.position != end or len(entries) != directory.entries:
+        raise damaged(
+            f"its ZIP listing says {directory.entries:,} entries in {directory.size_bytes:,} "
+            f"bytes, it holds {len(entries):,}"
+        )
+    return entries
+
+
+def data_start(cursor: Cursor, entry: ZipEntry) -> int:
+    """File position of the entry's bytes, by its local header."""
+    cursor.seek(entry.start)
+    fields = cursor.unpack(_LOCAL)
+    if fields[0] != LOCAL_MAGIC:
+        raise damaged(f"the ZIP listing has an entry at byte {entry.start:,}, and none is there")
+    return cursor.position + int(fields[-2]) + int(fields[-1])
+
+
+def read_small(cursor: Cursor, entry: ZipEntry, limit_bytes: int) -> bytes:
+    """The first ``limit_bytes`` of a stored entry; empty for a compressed one."""
+    if not entry.is_stored:
+        return b""
+    cursor.seek(data_start(cursor, entry))
+    return cursor.take(min(entry.size_bytes, limit_bytes, MAX_SMALL_ENTRY_BYTES))
+
+
+def _find_directory(cursor: Cursor) -> _Directory:
+    tail_start = max(0, cursor.size_bytes - _END.size - _MAX_COMMENT_BYTES)
+    cursor.seek(tail_start)
+    tail = cursor.take(cursor.left)
+    at = tail.rfind(END_MAGIC, 0, max(0, len(tail) - _END.size + len(END_MAGIC)))
+    # The comment must end with the file, or the four bytes are no end record but data.
+    while at >= 0:
+        fields = _END.unpack_from(tail, at)
+        if at + _END.size + fields[-1] == len(tail):
+            return _directory(cursor, tail_start + at, fields)
+        at = tail.rfind(END_MAGIC, 0, at + len(END_MAGIC) - 1)
+    raise truncated(
+        f"it begins like a ZIP file, but the listing that closes one is not in the last "
+        f"{len(tail):,} bytes of {cursor.size_bytes:,}"
+    )
+
+
+def _directory(cursor: Cursor, end_at: int, fields: tuple[int, ...]) -> _Directory:
+    disk, start_disk, _here, entries, size_bytes, start = fields[1:7]
+    end_of_directory = end_at
+    locator_at = end_at - _LOCATOR64.size
+    if locator_at >= 0:
+        cursor.seek(locator_at)
+        magic, _disk, end64_at, _disks = cursor.unpack(_LOCATOR64)
+        if magic == _LOCATOR64_MAGIC:
+            end_of_directory, entries, size_bytes, start = _end64(cursor, end64_at, locator_at)
+    if (disk, start_disk) not in {(0, 0), (_FULL16, _FULL16)}:
+        raise damaged("it is one part of a ZIP file in several parts")
+    first = end_of_directory - size_bytes
+    # Bytes before the archive (MediaPipe puts two) may or may not be counted in the offsets.
+    if first < 0 or start > first:
+        raise truncated(
+            f"its ZIP listing of {size_bytes:,} bytes should begin at byte {start:,} and "
+            f"ends at byte {end_of_directory:,}"
+        )
+    return _Directory(first, size_bytes, entries, first - start)
+
+
+def _end64(cursor: Cursor, end64_at: int, locator_at: int) -> tuple[int, int, int, int]:
+    # With bytes before the archive the record is later than it says; it has no variable part
+    # in any file seen, so it ends where its locator begins.
+    for at in (end64_at, locator_at - _END64.size):
+        if not 0 <= at <= locator_at - _END64.size:
+            continue
+        cursor.seek(at)
+        fields = cursor.unpack(_END64)
+        if fields[0] == _END64_MAGIC:
+            return at, fields[7], fields[8], fields[9]
+    raise damaged(f"its 64-bit ZIP end record should be at byte {end64_at:,}, and is not")
+
+
+def _read_entry(cursor: Cursor, directory: _Directory) -> ZipEntry:
+    fields = cursor.unpack(_CENTRAL)
+    if fields[0] != _CENTRAL_MAGIC:
+        raise damaged(f"its ZIP listing breaks off at byte {cursor.position - _CENTRAL.size:,}")
+    method, packed, size = fields[4], fields[8], fields[9]
+    name_bytes, extra_bytes, comment_bytes, start = fields[10], fields[11], fields[12], fields[16]
+    name = cursor.take(name_bytes).decode(errors="replace")
+    extra = cursor.take(extra_bytes)
+    cursor.skip(comment_bytes)
+    if _FULL32 in (packed, size, start):
+        size, packed, start = _wide(extra, size, packed, start)
+    start += directory.shift
+    if start + _LOCAL.size + name_bytes + packed > directory.start:
+        raise truncated(
+            f"ZIP entry {name[:64]!r} of {packed:,} bytes at byte {start:,} does not fit before "
+            f"the listing at byte {directory.start:,}"
+        )
+    return ZipEntry(name, method, packed, size, start)
+
+
+def _wide(extra: bytes, size: int, packed: int, start: int) -> tuple[int, int, int]:
+    """The 64-bit values that the extra field holds for those that are full."""
+    at = 0
+    while at + _EXTRA.size <= len(extra):
+        kind, length = _EXTRA.unpack_from(extra, at)
+        at += _EXTRA.size
+        if kind == _ZIP64_EXTRA:
+            wide = [
+                value for (value,) in struct.iter_unpack("<Q", extra[at : at + length // 8 * 8])
+            ]
+            values = [
+                wide.pop(0) if value == _FULL32 and wide else value
+                for value in (size, packed, start)
+            ]
+            return values[0], values[1], values[2]
+        at += length
+    return size, packed, start

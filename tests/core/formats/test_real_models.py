@@ -1,0 +1,41 @@
+"""Files that other people published, taken from the package registry."""
+
+import io
+import json
+import random
+
+import pytest
+
+from modelcellar.formats import inspect_file, inspect_stream
+from modelcellar.records import FileFormat
+from tests.support.real_models import RealModel, real_models
+
+pytestmark = pytest.mark.real_models
+MODELS = real_models()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_real_file_is_what_it_is(model: RealModel) -> None:
+    found = inspect_file(model.fetch())
+    assert found.refusal is None
+    assert found.format == model.format
+    assert found.summary == model.summary
+    assert {key: found.facts.get(key) for key in model.facts} == model.facts
+    assert len(json.dumps(dict(found.facts), allow_nan=False)) < 512 * 1024
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model.format != "unknown"], ids=str)
+def test_real_file_that_was_cut_off(model: RealModel) -> None:
+    data = model.fetch().read_bytes()
+    rng = random.Random(5)
+    # A ModelProto may end with several operator sets: without the last it is still whole.
+    nearest = 100 if model.format == "onnx" else 1
+    for missing in (
+        nearest,
+        500,
+        len(data) // 2,
+        *(rng.randrange(500, len(data)) for _ in range(20)),
+    ):
+        end = len(data) - missing
+        found = inspect_stream(io.BytesIO(data[:end]), end)
+        assert found.refusal is not None or found.format is FileFormat.UNKNOWN, end
