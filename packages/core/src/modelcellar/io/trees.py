@@ -1,0 +1,52 @@
+"""Files and folders that are ours: written, write-protected, removed. Links are never followed."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["chmod", "remove_tree", "seal", "tree_bytes", "write_file"]
+
+
+def write_file(path: Path, data: bytes) -> Path:
+    """Write a small file; it is not durable until it is published.
+
+    Raises:
+        OSError: with errno and file name.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        error.filename = os.fspath(path)  # a failed write names no file
+        raise
+    return path
+
+
+def seal(staged: Path) -> None:
+    """Write-protect what lies in a staged folder; the folder itself must stay movable."""
+    for folder, subfolders, names in os.walk(staged):
+        for name in names:
+            chmod(Path(folder, name), 0o444)
+        for name in subfolders:
+            chmod(Path(folder, name), 0o555)
+
+
+def chmod(path: Path, mode: int) -> None:
+    """Set the permission bits, where there are any."""
+    # File systems without permission bits (exFAT, some network mounts) refuse; that is no loss.
+    with suppress(PermissionError):
+        path.chmod(mode)
+
+
+def tree_bytes(path: Path) -> int:
+    """Bytes of all files below a folder of ours."""
+    return sum(
+        Path(folder, name).lstat().st_size for folder, _, names in os.walk(path) for name in names
+    )
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder of ours with everything in it, write-protected or not."""
+    for folder, _, _ in os.walk(path):
+        chmod(Path(folder), 0o700)
+    shutil.rmtree(path)

@@ -1,0 +1,339 @@
+"""The manifest: the durable truth about one model, as a value and as JSON.
+
+Layout and meaning of every field: ``docs/on-disk-format.md``. Keys that this version does not know
+are kept when a manifest is written again, so an older program never loses what a newer one wrote.
+"""
+
+import codecs
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from modelcellar import naming
+from modelcellar.errors import LibraryFormatError, UsageError
+from modelcellar.records import (
+    Digests,
+    EditChanges,
+    FileFormat,
+    FileRecord,
+    Identity,
+    JsonValue,
+    ModelRecord,
+    ModelType,
+    Security,
+)
+
+_Kind = TypeVar("_Kind", ModelType, FileFormat)
+
+__all__ = [
+    "FORMAT",
+    "Fact",
+    "Manifest",
+    "apply_edits",
+    "decode",
+    "encode",
+    "is_writable",
+    "to_record",
+    "user_text",
+]
+
+FORMAT = 1
+"""Format number written into every manifest. A higher number is never rewritten by this version."""
+
+MAX_SIZE_BYTES = (1 << 63) - 1
+"""What the catalog's integers hold, and more than any file system does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One value, who said so (``file name``, ``file content``, ``user``) and when."""
+
+    value: JsonValue
+    source: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is known about one model. ``facts`` are guesses, ``edits`` are the user's and win."""
+
+    id: str
+    content_digest: str
+    added_at: str
+    files: tuple[FileRecord, ...]
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    edits: Mapping[str, Fact] = field(default_factory=dict)
+    identity: Identity = Identity()
+    security: Security = Security("not_checked")
+    verified_at: str | None = None
+    damaged_at: str | None = None
+    """When a verification last found files missing or changed; ``None`` when they are well."""
+    raw: Mapping[str, JsonValue] = field(default_factory=dict, compare=False, repr=False)
+    """The document this was read from, so that unknown keys survive."""
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest as UTF-8 JSON, indented for people.
+
+    Raises:
+        LibraryFormatError: it was read from a document of a newer format.
+    """
+    if not is_writable(manifest):
+        raise LibraryFormatError(
+            f"the manifest of {manifest.id} has format {manifest.raw['format']}, "
+            f"this version writes {FORMAT}",
+            "Use a newer modelcellar to change this model.",
+        )
+    raw_files = {json.dumps(_path_keys(f)): f for f in _dicts(manifest.raw.get("files"))}
+    document = {
+        **manifest.raw,
+        "format": FORMAT,
+        "id": manifest.id,
+        "content_digest": manifest.content_digest,
+        "added_at": manifest.added_at,
+        "verified_at": manifest.verified_at,
+        "damaged_at": manifest.damaged_at,
+        "files": [_file_document(f, raw_files) for f in manifest.files],
+        "facts": _facts_document(manifest.facts, _dict(manifest.raw.get("facts"))),
+        "edits": _facts_document(manifest.edits, _dict(manifest.raw.get("edits"))),
+        "identity": {**_dict(manifest.raw.get("identity")), **_identity_document(manifest)},
+        "security": {
+            **_dict(manifest.raw.get("security")),
+            "verdict": manifest.security.verdict,
+            "details": list(manifest.security.details),
+        },
+    }
+    return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def is_writable(manifest: Manifest) -> bool:
+    """Whether this version knows the format of the document that the manifest was read from."""
+    number = manifest.raw.get("format", FORMAT)
+    return type(number) is int and 1 <= number <= FORMAT
+
+
+def decode(data: bytes, origin: str) -> Manifest:
+    """Read a manifest; ``origin`` names the file in errors.
+
+    Raises:
+        LibraryFormatError: not a manifest, or one that a library would not write.
+    """
+    try:
+        document = json.loads(data.removeprefix(codecs.BOM_UTF8).decode())
+        if b"\\u" in data:
+            # An escape can spell half a character, which no file and no catalog can hold.
+            json.dumps(document, ensure_ascii=False).encode()
+        manifest = Manifest(
+            id=_text(document["id"]),
+            content_digest=_digest(document["content_digest"]),
+            added_at=_text(document["added_at"]),
+            files=_files(document["files"]),
+            facts=_facts(document.get("facts")),
+            edits=_facts(document.get("edits")),
+            identity=_identity(_dict(document.get("identity"))),
+            security=_security(_dict(document.get("security"))),
+            verified_at=_optional_text(document.get("verified_at")),
+            damaged_at=_optional_text(document.get("damaged_at")),
+            raw=document,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise LibraryFormatError(
+            f"{origin} is not a readable manifest: {error!r}",
+            "Restore the file from a backup, or move it away and import the model again.",
+        ) from error
+    if not naming.is_model_id(manifest.id) or not manifest.files:
+        raise LibraryFormatError(f"{origin} names no valid model", "Move the file away.")
+    return manifest
+
+
+def to_record(manifest: Manifest) -> ModelRecord:
+    """The model as users see it: the user's edits laid over the guesses."""
+    known = {**manifest.facts, **manifest.edits}
+
+    def text(name: str) -> str | None:
+        fact = known.get(name)
+        return fact.value if fact is not None and isinstance(fact.value, str) else None
+
+    tags = known.get("tags")
+    return ModelRecord(
+        id=manifest.id,
+        name=text("name") or manifest.id,
+        files=manifest.files,
+        added_at=manifest.added_at,
+        type=_member(ModelType, text("type"), ModelType.UNKNOWN),
+        format=_member(FileFormat, text("format"), FileFormat.UNKNOWN),
+        base_model=text("base_model"),
+        family=text("family"),
+        summary=text("summary") or "",
+        identity=manifest.identity,
+        security=manifest.security,
+        tags=_tags(tags.value) if tags is not None else (),
+        note=text("note") or "",
+        verified_at=manifest.verified_at,
+        damaged_at=manifest.damaged_at,
+    )
+
+
+def apply_edits(manifest: Manifest, changes: EditChanges, *, at: str) -> Manifest:
+    """The manifest with the user's changes. An empty text takes an edit back; times are ``at``.
+
+    Raises:
+        UsageError: a text that UTF-8 cannot spell.
+    """
+    edits = dict(manifest.edits)
+
+    def put(name: str, value: JsonValue) -> None:
+        if value == "" or (value == [] and name not in manifest.facts):
+            edits.pop(name, None)
+        elif name not in edits or edits[name].value != value:
+            edits[name] = Fact(value, "user", at)
+
+    texts = {"name": changes.name, "base_model": changes.base_model, "note": changes.note}
+    for name, value in texts.items():
+        if value is not None:
+            put(name, user_text(value))
+    if changes.model_type is not None:
+        put("type", changes.model_type.value)
+    if changes.add_tags or changes.remove_tags:
+        kept = [tag for tag in to_record(manifest).tags if tag not in changes.remove_tags]
+        added = [tag for tag in map(user_text, changes.add_tags) if tag]
+        put("tags", list(dict.fromkeys(kept + added)))
+    return replace(manifest, edits=edits)
+
+
+def user_text(text: str) -> str:
+    """A text as the user means it, without the space around it.
+
+    Raises:
+        UsageError: UTF-8 cannot spell it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{naming.display(text)!r} is not UTF-8 text", "Type it anew, or set a UTF-8 locale."
+        ) from None
+    return text.strip()
+
+
+def _file_document(
+    file: FileRecord, raw_files: Mapping[str, Mapping[str, JsonValue]]
+) -> dict[str, JsonValue]:
+    keys = naming.to_json_path(file.path)
+    return {
+        **raw_files.get(json.dumps(_path_keys(keys)), {}),
+        **keys,
+        "size_bytes": file.size_bytes,
+        "blake3": file.digests.blake3,
+        "sha256": file.digests.sha256,
+        "format": file.format.value,
+    }
+
+
+def _path_keys(entry: Mapping[str, JsonValue]) -> Sequence[JsonValue]:
+    return [entry.get("path"), entry.get("path_hex")]
+
+
+def _files(entries: JsonValue) -> tuple[FileRecord, ...]:
+    files = tuple(_file(entry) for entry in entries)
+    if len({file.path for file in files}) != len(files):
+        raise ValueError("two files have one path")
+    if sum(file.size_bytes for file in files) > MAX_SIZE_BYTES:
+        raise ValueError("the sizes are beyond every file system")
+    return files
+
+
+def _file(entry: Mapping[str, JsonValue]) -> FileRecord:
+    path = naming.from_json_path(entry)
+    if problems := naming.relative_path_problems(path):
+        raise ValueError(f"unsafe path {path!r}: {problems[0].reason}")
+    size_bytes = entry["size_bytes"]
+    if type(size_bytes) is not int or size_bytes < 0:
+        raise ValueError(f"size_bytes {size_bytes!r}")
+    return FileRecord(
+        path=path,
+        size_bytes=size_bytes,
+        digests=Digests(blake3=_digest(entry["blake3"]), sha256=_digest(entry["sha256"])),
+        format=_member(FileFormat, entry.get("format"), FileFormat.UNKNOWN),
+    )
+
+
+def _identity_document(manifest: Manifest) -> dict[str, JsonValue]:
+    identity = manifest.identity
+    return {
+        "status": identity.status,
+        "provider": identity.provider,
+        "repo_id": identity.repo_id,
+        "revision": identity.revision,
+        "path": identity.path,
+        "evidence": identity.evidence,
+    }
+
+
+def _identity(document: Mapping[str, JsonValue]) -> Identity:
+    return Identity(
+        status=_text(document.get("status", "unknown")),
+        provider=_optional_text(document.get("provider")),
+        repo_id=_optional_text(document.get("repo_id")),
+        revision=_optional_text(document.get("revision")),
+        path=_optional_text(document.get("path")),
+        evidence=_optional_text(document.get("evidence")),
+    )
+
+
+def _security(document: Mapping[str, JsonValue]) -> Security:
+    details = tuple(str(line) for line in document.get("details", ()))
+    return Security(_text(document.get("verdict", "not_checked")), details)
+
+
+def _facts_document(
+    facts: Mapping[str, Fact], raw: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    document = {}
+    for name, fact in facts.items():
+        keys = {"value": fact.value, "source": fact.source, "at": fact.at}
+        known = _dict(raw.get(name))
+        # What else was said of a value is not true of the one that took its place.
+        unchanged = all(known.get(key) == value for key, value in keys.items())
+        document[name] = {**known, **keys} if unchanged else keys
+    return document
+
+
+def _facts(document: JsonValue) -> dict[str, Fact]:
+    return {
+        name: Fact(entry["value"], _text(entry["source"]), _text(entry["at"]))
+        for name, entry in _dict(document).items()
+    }
+
+
+def _member(kind: type[_Kind], text: JsonValue, default: _Kind) -> _Kind:
+    return kind(text) if text in kind.__members__.values() else default
+
+
+def _text(value: JsonValue) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _optional_text(value: JsonValue) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _tags(value: JsonValue) -> tuple[str, ...]:
+    return tuple(tag for tag in value if isinstance(tag, str)) if isinstance(value, list) else ()
+
+
+def _digest(value: JsonValue) -> str:
+    if not naming.is_digest(_text(value)):
+        raise ValueError(f"{value!r} is not a digest")
+    return str(value)
+
+
+def _dict(value: JsonValue) -> Mapping[str, JsonValue]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: JsonValue) -> list[Mapping[str, JsonValue]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

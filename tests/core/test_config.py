@@ -1,0 +1,211 @@
+"""Settings: which value wins, where it came from, and what is said about a bad one."""
+
+from pathlib import Path
+
+import pytest
+
+from modelcellar.config import Settings, default_config_file, load_settings, parse_size
+from modelcellar.errors import UsageError
+
+NAMES = ("library", "offline", "min_free_bytes", "lock_timeout_s")
+FLAGS = {"library": "/f", "offline": True, "min_free_bytes": "4", "lock_timeout_s": 4}
+ENVIRON = {
+    "MODELCELLAR_LIBRARY": "/e",
+    "HF_HUB_OFFLINE": "1",
+    "MODELCELLAR_MIN_FREE_BYTES": "3",
+    "MODELCELLAR_LOCK_TIMEOUT_S": "3",
+}
+FILE = 'library = "/c"\noffline = true\nmin_free_bytes = 2\nlock_timeout_s = 2\n'
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def origins(**arguments: object) -> dict[str, str]:
+    _, shown = load_settings(**arguments)  # type: ignore[arg-type]
+    return {setting.name: setting.origin for setting in shown}
+
+
+def test_defaults(config_file: Path, home: Path) -> None:
+    settings, shown = load_settings(environ={}, config_file=config_file)
+    assert home in settings.library.parents
+    assert settings == Settings(settings.library, False, 1 << 30, 30.0)
+    assert [setting.name for setting in shown] == list(NAMES)
+    assert {setting.origin for setting in shown} == {"default"}
+
+
+def test_flag_beats_environment_beats_file(config_file: Path) -> None:
+    config_file.write_text(FILE)
+    found, shown = load_settings(flags=FLAGS, environ=ENVIRON, config_file=config_file)
+    assert found == Settings(Path("/f"), True, 4, 4.0)
+    assert [setting.origin for setting in shown] == [
+        "flag --library",
+        "flag --offline",
+        "flag --min-free-bytes",
+        "flag --lock-timeout-s",
+    ]
+    found, shown = load_settings(environ=ENVIRON, config_file=config_file)
+    assert found == Settings(Path("/e"), True, 3, 3.0)
+    assert [setting.origin for setting in shown] == [f"environment {name}" for name in ENVIRON]
+    found, shown = load_settings(environ={}, config_file=config_file)
+    assert found == Settings(Path("/c"), True, 2, 2.0)
+    assert {setting.origin for setting in shown} == {f"config file {config_file}"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_setting_is_resolved_by_itself(config_file: Path, name: str) -> None:
+    config_file.write_text(FILE)
+    flags = {name: FLAGS[name]}
+    found = origins(flags=flags, environ={}, config_file=config_file)
+    assert {key for key, origin in found.items() if origin.startswith("flag")} == {name}
+    assert {origin for key, origin in found.items() if key != name} == {
+        f"config file {config_file}"
+    }
+
+
+def test_flags_that_were_not_given_do_not_count(config_file: Path) -> None:
+    flags = dict.fromkeys(NAMES)
+    assert set(origins(flags=flags, environ={}, config_file=config_file).values()) == {"default"}
+
+
+def test_flag_may_say_no(config_file: Path) -> None:
+    found, shown = load_settings(flags={"offline": False}, environ=ENVIRON, config_file=config_file)
+    assert found.offline is False
+    assert shown[1].origin == "flag --offline"
+
+
+def test_values_shown_are_plain(config_file: Path) -> None:
+    _, shown = load_settings(flags=FLAGS, environ={}, config_file=config_file)
+    assert [setting.value for setting in shown] == ["/f", True, 4, 4.0]
+
+
+def test_library_is_absolute_and_home_is_expanded(
+    config_file: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found, _ = load_settings(flags={"library": "~/x"}, environ={}, config_file=config_file)
+    assert found.library == home / "x"
+    found, _ = load_settings(flags={"library": "x"}, environ={}, config_file=config_file)
+    assert found.library == tmp_path / "x"
+
+
+def test_user_config_file_is_read(home: Path) -> None:
+    path = default_config_file()
+    assert home in path.parents
+    path.parent.mkdir(parents=True)
+    path.write_text(FILE)
+    assert load_settings(environ={})[0].library == Path("/c")
+
+
+@pytest.mark.parametrize("word", ["1", "true", "YES", " on "])
+def test_offline_words_for_yes(config_file: Path, word: str) -> None:
+    environ = {"HF_HUB_OFFLINE": word}
+    assert load_settings(environ=environ, config_file=config_file)[0].offline is True
+
+
+@pytest.mark.parametrize("word", ["", "0", "False", "no", "OFF"])
+def test_offline_words_for_no(config_file: Path, word: str) -> None:
+    config_file.write_text("offline = true\n")
+    environ = {"HF_HUB_OFFLINE": word}
+    assert load_settings(environ=environ, config_file=config_file)[0].offline is False
+
+
+BAD = [
+    ("library", "MODELCELLAR_LIBRARY", "", '""'),
+    ("library", "MODELCELLAR_LIBRARY", "~nobody-is-called-this/x", '"~nobody-is-called-this/x"'),
+    ("library", "MODELCELLAR_LIBRARY", "a\0b", r'"a\u0000b"'),
+    ("offline", "HF_HUB_OFFLINE", "maybe", '"maybe"'),
+    ("offline", "HF_HUB_OFFLINE", "2", "2"),
+    ("min_free_bytes", "MODELCELLAR_MIN_FREE_BYTES", "much", '"much"'),
+    ("min_free_bytes", "MODELCELLAR_MIN_FREE_BYTES", "-1", "-1"),
+    ("min_free_bytes", "MODELCELLAR_MIN_FREE_BYTES", "", '""'),
+    ("min_free_bytes", "MODELCELLAR_MIN_FREE_BYTES", "9" * 400, f'"{"9" * 400}"'),
+    ("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", "-1", "-1"),
+    ("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", "nan", "nan"),
+    ("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", "inf", "inf"),
+    ("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", "soon", '"soon"'),
+]
+
+
+@pytest.mark.parametrize(("name", "variable", "value", "toml"), BAD)
+def test_bad_value_names_its_origin(
+    config_file: Path, name: str, variable: str, value: str, toml: str
+) -> None:
+    flag = f"flag --{name.replace('_', '-')}"
+    with pytest.raises(UsageError, match=rf"{name} \({flag}\)") as error:
+        load_settings(flags={name: value}, environ={}, config_file=config_file)
+    assert error.value.hint
+    with pytest.raises(UsageError, match=rf"{name} \(environment {variable}\)"):
+        load_settings(environ={variable: value}, config_file=config_file)
+    config_file.write_text(f"{name} = {toml}\n")
+    with pytest.raises(UsageError) as error:
+        load_settings(environ={}, config_file=config_file)
+    assert f"{name} (config file {config_file})" in error.value.message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "library = 5",
+        "library = true",
+        'library = ["/a"]',
+        "min_free_bytes = true",
+        "min_free_bytes = [1]",
+        "lock_timeout_s = true",
+        "offline = []",
+    ],
+)
+def test_value_of_another_kind_in_the_file(config_file: Path, line: str) -> None:
+    config_file.write_text(line + "\n")
+    with pytest.raises(UsageError, match="config file"):
+        load_settings(environ={}, config_file=config_file)
+
+
+def test_unknown_setting_in_the_file(config_file: Path) -> None:
+    config_file.write_text('libary = "/x"\n')
+    with pytest.raises(UsageError, match="unknown setting 'libary'") as error:
+        load_settings(environ={}, config_file=config_file)
+    assert str(config_file) in error.value.message
+    assert "library" in error.value.hint
+
+
+@pytest.mark.parametrize("data", [b"library = \n", b"\xff\xfe", b"[", b"a = 1\na = 2\n"])
+def test_file_that_is_not_toml(config_file: Path, data: bytes) -> None:
+    config_file.write_bytes(data)
+    with pytest.raises(UsageError, match="not valid TOML") as error:
+        load_settings(environ={}, config_file=config_file)
+    assert str(config_file) in error.value.message
+
+
+def test_file_that_cannot_be_read_is_an_os_error(config_file: Path) -> None:
+    config_file.mkdir()
+    with pytest.raises(OSError, match=str(config_file)):
+        load_settings(environ={}, config_file=config_file)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        (0, 0),
+        ("0", 0),
+        (1073741824, 1 << 30),
+        ("500 MB", 500_000_000),
+        ("500mb", 500_000_000),
+        ("1.5GiB", 3 << 29),
+        (" 2 KiB ", 2048),
+        ("3k", 3000),
+        ("1T", 10**12),
+        ("7 B", 7),
+        ("9007199254740993", 9007199254740993),
+    ],
+)
+def test_sizes(text: str | int, size_bytes: int) -> None:
+    assert parse_size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "B5", "5 X", "1e3", "-5", "1,5 GB", "5 GB extra", ".", "1."])
+def test_texts_that_are_no_sizes(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a size"):
+        parse_size(text)
