@@ -1,0 +1,27 @@
+"""What of a model goes into the search index, column by column."""
+
+from pathlib import PurePosixPath
+
+from modelcellar.index import SearchText
+from modelcellar.naming import display
+from modelcellar.records import ModelRecord
+from modelcellar.search.words import search_words
+
+__all__ = ["search_text"]
+
+MAX_FILE_NAMES = 50
+
+
+def search_text(model: ModelRecord) -> SearchText:
+    """The indexed text of one model, always valid UTF-8."""
+    name = display(model.name)
+    paths = [PurePosixPath(display(file.path)) for file in model.files[:MAX_FILE_NAMES]]
+    family = [display(word) for word in (model.family, model.base_model) if word]
+    return SearchText(
+        name=name,
+        words=search_words(name, *(path.stem for path in paths), *family, *model.tags),
+        tags=display(" ".join(model.tags)),
+        family_text=" ".join(family),
+        description=display(f"{model.note} {model.summary}").strip(),
+        extension=" ".join(sorted({path.suffix.lstrip(".").lower() for path in paths})),
+    )
