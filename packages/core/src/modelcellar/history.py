@@ -1,0 +1,191 @@
+"""Removing models, and taking back the last change."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from modelcellar import journal, naming
+from modelcellar import manifest as manifests
+from modelcellar.bookkeeping import Bookkeeper
+from modelcellar.errors import (
+    ContentDamagedError,
+    ModelNotFoundError,
+    NothingToUndoError,
+    UsageError,
+)
+from modelcellar.io import hashing
+from modelcellar.manifest import Manifest
+from modelcellar.records import Digests, EditChanges, JournalEntry, JsonValue, PurgeReport
+from modelcellar.store import Staging
+
+__all__ = ["edit_model", "last_change", "purge", "removal_of", "remove_models", "undo"]
+
+
+def edit_model(books: Bookkeeper, model_id: str, changes: EditChanges) -> Manifest:
+    """Write the user's changes into a manifest, with a journal entry that can restore it.
+
+    Raises:
+        LibraryFormatError: the manifest is of a newer format.
+    """
+    with books.change() as staging:
+        _check_present(books, model_id)
+        before = books.store.read_row(model_id).manifest
+        after = manifests.apply_edits(before, changes, at=books.timestamp())
+        if after.edits == before.edits:
+            return before
+        manifests.encode(after)  # what cannot be written must not be in the journal either
+        entry = journal.new_entry("edit", books.next_entry_at(), details={"edits": _edits(before)})
+        books.store.write_journal(staging, replace(entry, model_ids=(model_id,)))
+        books.rewrite(staging, [after])
+    return after
+
+
+def removal_of(books: Bookkeeper, model_ids: Sequence[str]) -> JournalEntry:
+    """The journal entry of removing these models; nothing is done yet."""
+    return replace(journal.new_entry("remove", books.next_entry_at()), model_ids=tuple(model_ids))
+
+
+def remove_models(books: Bookkeeper, model_ids: Sequence[str]) -> JournalEntry:
+    """Move models to the trash, all of them as one change."""
+    entry = removal_of(books, model_ids)
+    with books.change() as staging:
+        for model_id in model_ids:
+            _check_present(books, model_id)
+        books.store.write_journal(staging, entry)
+        books.remove(entry.id, entry.model_ids)
+    return entry
+
+
+def last_change(books: Bookkeeper) -> JournalEntry:
+    """The newest change that was not taken back.
+
+    Raises:
+        NothingToUndoError: there is none.
+    """
+    for entry in books.store.journal():
+        if entry.undone_at is None and _is_in_force(books, entry):
+            return entry
+    raise NothingToUndoError("there is no change to take back", "See: cellar list")
+
+
+def undo(books: Bookkeeper) -> JournalEntry:
+    """Take the last change back.
+
+    Raises:
+        NothingToUndoError: there is none.
+        OSError: an original could not be put back; then nothing was taken out.
+    """
+    with books.change() as staging:
+        entry = last_change(books)
+        if entry.command == "import":
+            _undo_import(books, entry)
+        elif entry.command == "remove":
+            books.restore(entry.id, entry.model_ids)
+        else:
+            _undo_edit(books, staging, entry)
+        done = replace(entry, undone_at=books.timestamp())
+        books.store.write_journal(staging, done)
+    return done
+
+
+def purge(books: Bookkeeper, *, older_than_s: float = 0.0, dry_run: bool = False) -> PurgeReport:
+    """Delete the trash for good; removals whose models are gone can no longer be undone.
+
+    Args:
+        books: the library.
+        older_than_s: keep what was removed within so many seconds.
+        dry_run: only say what would go.
+    """
+    until = books.now().timestamp() - older_than_s
+    ids: list[str] = []
+    size_bytes = 0
+    with books.change():
+        for entry_id, changed_at in books.store.trash_entries():
+            if changed_at <= until:
+                found, found_bytes = books.store.trashed(entry_id)
+                ids += found
+                size_bytes += found_bytes
+                if not dry_run:
+                    books.store.empty_trash(entry_id)
+    return PurgeReport(tuple(ids), size_bytes, dry_run)
+
+
+def _is_in_force(books: Bookkeeper, entry: JournalEntry) -> bool:
+    """Whether there is anything to take back.
+
+    Not when the process died before the change itself, nor when its models were purged since.
+    """
+    if entry.command == "remove":
+        return any(books.store.is_in_trash(entry.id, model_id) for model_id in entry.model_ids)
+    return any(books.store.manifest_path(model_id).exists() for model_id in entry.model_ids)
+
+
+def _check_present(books: Bookkeeper, model_id: str) -> None:
+    """Another process may have removed the model since its name was looked up."""
+    if not books.store.manifest_path(model_id).exists():
+        raise ModelNotFoundError(f"{model_id} was removed meanwhile", "See: cellar list")
+
+
+def _undo_import(books: Bookkeeper, entry: JournalEntry) -> None:
+    present = [found for found in entry.model_ids if books.store.manifest_path(found).exists()]
+    moved = entry.details.get("moved", {})
+    for model_id in present:
+        found = books.store.read_row(model_id).manifest
+        for relative, original, mode in moved.get(found.content_digest, ()):
+            if not _is_back(found, relative, Path(original)):
+                _put_back(books, found, relative, Path(original), mode=mode)
+    books.remove(entry.id, present)
+
+
+def _is_back(found: Manifest, relative: str, original: Path) -> bool:
+    """Whether a moved file stands at its old place again, from an undo that was cut short.
+
+    Raises:
+        UsageError: something else stands there, which is never overwritten.
+    """
+    if not original.exists() and not original.is_symlink():
+        return False
+    if hashing.hash_file(original).digests == _digests(found, relative):
+        return True
+    raise UsageError(
+        f"{naming.display(str(original))} is not the file that was moved from there",
+        "Move it away and undo again.",
+    )
+
+
+def _digests(found: Manifest, relative: str) -> Digests:
+    return next(file.digests for file in found.files if file.path == relative)
+
+
+def _put_back(
+    books: Bookkeeper, found: Manifest, relative: str, original: Path, *, mode: int
+) -> None:
+    """Copy a moved file to where it came from."""
+    original.parent.mkdir(parents=True, exist_ok=True)
+    source = books.store.content_path(found.id) / relative
+    copied = hashing.copy_with_hashing(source, original)
+    if copied.digests != _digests(found, relative):
+        original.unlink()
+        raise ContentDamagedError(
+            f"{source} is not what it was when it was imported; the move was not undone",
+            f"See what is wrong with: cellar verify {found.id}",
+        )
+    original.chmod(mode)
+
+
+def _undo_edit(books: Bookkeeper, staging: Staging, entry: JournalEntry) -> None:
+    edits = {
+        name: manifests.Fact(fact["value"], fact["source"], fact["at"])
+        for name, fact in entry.details["edits"].items()
+    }
+    for model_id in entry.model_ids:
+        if books.store.manifest_path(model_id).exists():
+            found = books.store.read_row(model_id).manifest
+            books.rewrite(staging, [replace(found, edits=edits)])
+
+
+def _edits(found: Manifest) -> Mapping[str, JsonValue]:
+    return {
+        name: {"value": fact.value, "source": fact.source, "at": fact.at}
+        for name, fact in found.edits.items()
+    }

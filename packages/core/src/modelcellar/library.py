@@ -1,0 +1,376 @@
+"""The library: opens a folder, wires the parts together, and passes each request on."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from modelcellar import manifest as manifests
+from modelcellar import naming
+from modelcellar.bookkeeping import Bookkeeper
+from modelcellar.config import Settings, load_settings, state_folder
+from modelcellar.errors import (
+    AmbiguousModelError,
+    LibraryFormatError,
+    ModelNotFoundError,
+    UsageError,
+)
+from modelcellar.index import DAMAGED, SORT_KEYS, Catalog, Filter
+from modelcellar.io.drives import is_network
+from modelcellar.layout import create_library
+from modelcellar.manifest import Manifest
+from modelcellar.records import (
+    EditChanges,
+    FileFormat,
+    FileRecord,
+    ImportMode,
+    ImportReport,
+    ImportResult,
+    JournalEntry,
+    ModelRecord,
+    ModelType,
+    Progress,
+    PurgeReport,
+    RebuildReport,
+    SearchReport,
+    VerifyReport,
+)
+from modelcellar.search.fts5 import migrate_to_fts5
+from modelcellar.search.fts5 import rebuild as rebuild_index
+from modelcellar.search.index_text import search_text
+from modelcellar.search.search_models import search_models
+from modelcellar.store import Store
+
+__all__ = ["ModelLibrary"]
+
+log = logging.getLogger(__name__)
+
+_Found = TypeVar("_Found")
+ProgressCallback = Callable[[Progress], object]
+
+
+class ModelLibrary:
+    """One library of models. A context manager; close it when done.
+
+    Args:
+        path: the library's folder.
+        settings: values in force; by default those of the user's environment and config file.
+
+    Raises:
+        LibraryNotFoundError: there is no library at ``path``.
+        LibraryFormatError: it was made by a newer version.
+    """
+
+    def __init__(self, path: Path, *, settings: Settings | None = None) -> None:
+        self._settings = settings if settings is not None else load_settings()[0]
+        store = Store(Path(path), lock_timeout_s=self._settings.lock_timeout_s)
+        self._books = Bookkeeper(store, _open_catalog(store))
+
+    @classmethod
+    def create(cls, path: Path, *, settings: Settings | None = None) -> Self:
+        """Make a library at ``path``, or open the one that is there.
+
+        Raises:
+            UsageError: the folder holds other things.
+        """
+        settings = settings if settings is not None else load_settings()[0]
+        create_library(Path(path))
+        return cls(path, settings=settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the catalog. The library stays as it is."""
+        self._books.catalog.close()
+
+    @property
+    def path(self) -> Path:
+        """The library's folder."""
+        return self._books.store.root
+
+    @property
+    def library_id(self) -> str:
+        """The UUID that stays with the library wherever it is moved."""
+        return self._books.store.library_id
+
+    def import_paths(
+        self,
+        paths: Sequence[Path],
+        *,
+        mode: ImportMode = ImportMode.COPY,
+        name: str | None = None,
+        model_type: ModelType | None = None,
+        as_one: bool = False,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+        on_result: Callable[[ImportResult], object] | None = None,
+    ) -> ImportReport:
+        """Take files and folders in. Originals are only read, unless ``mode`` is ``MOVE``.
+
+        Args:
+            paths: files and folders; see :mod:`modelcellar.sources` for what becomes a model.
+            mode: whether the originals stay.
+            name: the user's name for the model, instead of the file's or folder's.
+            model_type: the user's word for what it is.
+            as_one: each folder is one model, whatever it holds.
+            dry_run: look and compare, write nothing.
+            progress: told how far things are, from this thread.
+            on_result: told of each source as soon as its fate is known.
+
+        Raises:
+            KeyboardInterrupt: after everything that was complete has been published.
+            LibraryBusyError: another process did not let go of the library in time.
+        """
+        from modelcellar.importer import Importer, ImportOptions
+
+        with self._changing():
+            self._books.refresh()
+            importer = Importer(
+                self._books,
+                options=ImportOptions(mode, name, model_type, as_one, dry_run),
+                min_free_bytes=self._settings.min_free_bytes,
+                on_progress=progress,
+                on_result=on_result,
+            )
+            return importer.run([Path(path) for path in paths])
+
+    def list_models(
+        self,
+        *,
+        model_type: ModelType | None = None,
+        file_format: FileFormat | None = None,
+        sort: str = "name",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> SearchReport:
+        """One page of models in order of ``name``, ``size`` or ``added``; ``-size`` turns it round.
+
+        Raises:
+            UsageError: an unknown order.
+        """
+        if sort.removeprefix("-") not in SORT_KEYS:
+            raise UsageError(f"cannot sort by {sort!r}", f"Sort by {', '.join(SORT_KEYS)}.")
+        began = time.perf_counter()
+        which = Filter(model_type, file_format, sort)
+        total, page = self._read(lambda found: found.page(which, limit=limit, offset=offset))
+        return _report("", total, page, began)
+
+    def search(self, query: str, *, limit: int = 20, offset: int = 0) -> SearchReport:
+        """Models by words of name, files, tags and notes, best first. Takes any text."""
+        began = time.perf_counter()
+
+        def find(catalog: Catalog) -> tuple[int, list[Manifest]]:
+            hits = search_models(catalog.connection, query, limit=limit, offset=offset)
+            return hits.total, catalog.by_rowids(hits.rowids)
+
+        total, page = self._read(find)
+        return _report(query, total, page, began)
+
+    def get(self, text: str) -> ModelRecord:
+        """The model that ``text`` names: its id or the start of it, its name, or a digest.
+
+        Raises:
+            ModelNotFoundError: nothing fits.
+            AmbiguousModelError: several models fit.
+        """
+        return manifests.to_record(self._resolve(text))
+
+    def edit(self, text: str, changes: EditChanges, *, dry_run: bool = False) -> ModelRecord:
+        """Change what the user says about a model; guesses stay beside the user's word.
+
+        Raises:
+            ModelNotFoundError, AmbiguousModelError: as for :meth:`get`.
+        """
+        from modelcellar.history import edit_model
+
+        found = self._resolve(text)
+        if dry_run:
+            return manifests.to_record(
+                manifests.apply_edits(found, changes, at=self._books.timestamp())
+            )
+        with self._changing():
+            return manifests.to_record(edit_model(self._books, found.id, changes))
+
+    def remove(self, *texts: str, dry_run: bool = False) -> JournalEntry:
+        """Move models to the trash, as one change; :meth:`undo` brings them back.
+
+        Raises:
+            ModelNotFoundError, AmbiguousModelError: as for :meth:`get`.
+        """
+        from modelcellar.history import removal_of, remove_models
+
+        ids = list(dict.fromkeys(self._resolve(text).id for text in texts))
+        if dry_run:
+            return removal_of(self._books, ids)
+        with self._changing():
+            return remove_models(self._books, ids)
+
+    def undo(self, *, dry_run: bool = False) -> JournalEntry:
+        """Take the last change back: an import goes to the trash, a removal or edit is restored.
+
+        Raises:
+            NothingToUndoError: there is no change to take back.
+        """
+        from modelcellar.history import last_change, undo
+
+        with self._changing():
+            return last_change(self._books) if dry_run else undo(self._books)
+
+    def purge(self, *, older_than_s: float = 0.0, dry_run: bool = False) -> PurgeReport:
+        """Delete for good what is in the trash for at least so many seconds. Not undoable."""
+        from modelcellar.history import purge
+
+        with self._changing():
+            return purge(self._books, older_than_s=older_than_s, dry_run=dry_run)
+
+    def verify(
+        self,
+        texts: Sequence[str] = (),
+        *,
+        quick: bool = False,
+        max_duration_s: float | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> VerifyReport:
+        """Read models again and compare both digests; those not verified for longest come first.
+
+        Args:
+            texts: which models, as for :meth:`get`; none means all.
+            quick: sizes and structure only.
+            max_duration_s: begin no further model after that many seconds.
+            progress: told how far things are.
+
+        Raises:
+            ModelNotFoundError, AmbiguousModelError: as for :meth:`get`.
+        """
+        from modelcellar.verifier import Verifier
+
+        ids = [self._resolve(text).id for text in texts]
+        self._read(Catalog.stamp)
+        with self._changing():
+            verifier = Verifier(
+                self._books, quick=quick, max_duration_s=max_duration_s, on_progress=progress
+            )
+            return verifier.run(list(dict.fromkeys(ids))) if texts else verifier.run_all()
+
+    def rebuild(self) -> RebuildReport:
+        """Make the catalog anew from the manifests."""
+        began = time.perf_counter()
+        try:
+            models, problems = self._books.rebuild()
+        except DAMAGED as error:
+            self._remake_catalog(error)
+            models, problems = self._books.rebuild()
+        rebuild_index(self._books.catalog.connection)
+        return RebuildReport(models, time.perf_counter() - began, problems)
+
+    def file_path(self, model: ModelRecord, file: FileRecord) -> Path:
+        """Where a file of a model lies. It is write-protected; do not change it."""
+        return self._books.store.content_path(model.id) / file.path
+
+    def _read(self, find: Callable[[Catalog], _Found]) -> _Found:
+        """What ``find`` finds in the catalog once that is up to date, and whole."""
+        try:
+            self._books.refresh()
+            return find(self._books.catalog)
+        except DAMAGED as error:
+            self._remake_catalog(error)
+            self._books.refresh()
+            return find(self._books.catalog)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Makes a catalog that proves damaged anew. A half-made change is not tried again."""
+        try:
+            yield
+        except DAMAGED as error:
+            self._remake_catalog(error)
+            raise LibraryFormatError(
+                "the catalog was damaged and is made anew from the manifests; no model is lost",
+                "Run the command again.",
+            ) from error
+
+    def _remake_catalog(self, error: Exception) -> None:
+        store, path = self._books.store, self._books.catalog.path
+        log.warning("%s is damaged (%s); it is set aside and made anew", path, error)
+        self._books.catalog.close()
+        with store.lock():
+            _set_aside(path)
+        self._books = Bookkeeper(store, _open_catalog(store))
+
+    def _resolve(self, text: str) -> Manifest:
+        found = self._read(lambda catalog: catalog.resolve(text))
+        if len(found) > 1:
+            raise AmbiguousModelError(text, found)
+        manifest = self._read(lambda catalog: catalog.by_id(found[0])) if found else None
+        if manifest is None:
+            raise ModelNotFoundError(f"no model is called {text!r}", self._did_you_mean(text))
+        return manifest
+
+    def _did_you_mean(self, text: str) -> str:
+        close = [model.name for model in self.search(text, limit=3).models]
+        if not close:
+            import difflib
+
+            names = {name.lower(): name for name in self._read(Catalog.names)}
+            close = [names[name] for name in difflib.get_close_matches(text.lower(), names, n=3)]
+        if close:
+            return "Did you mean " + ", ".join(repr(name) for name in close) + "?"
+        return "See: cellar list"
+
+
+def _report(query: str, total: int, page: Sequence[Manifest], began: float) -> SearchReport:
+    models = tuple(manifests.to_record(found) for found in page)
+    return SearchReport(query, total, models, (time.perf_counter() - began) * 1000)
+
+
+def _open_catalog(store: Store) -> Catalog:
+    """Open the catalog, making it anew when it is damaged: the manifests are the truth."""
+    folder = _catalog_folder(store)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "catalog.db"
+    try:
+        return _opened(path)
+    except DAMAGED as error:
+        log.warning("%s is damaged (%s); it is set aside and made anew", path, error)
+    with store.lock():
+        _set_aside(path)
+    return _opened(path)
+
+
+def _catalog_folder(store: Store) -> Path:
+    """In the library, unless SQLite could not work there; then in the user's state folder."""
+    folder = store.root / "catalog"
+    # SQLite's WAL needs memory that every process shares, which no network file system has; and
+    # its driver takes no path that is not UTF-8.
+    is_utf8 = naming.display(str(folder)) == str(folder)
+    if is_utf8 and store.is_writable() and not is_network(store.root):
+        return folder
+    return state_folder() / "catalogs" / store.library_id
+
+
+def _opened(path: Path) -> Catalog:
+    catalog = Catalog(path, search_text=search_text)
+    with ExitStack() as on_failure:
+        on_failure.callback(catalog.close)
+        migrate_to_fts5(catalog.connection)
+        on_failure.pop_all()
+    return catalog
+
+
+def _set_aside(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(part.with_name(f"{part.name}.damaged"))

@@ -1,0 +1,144 @@
+"""What an import has done so far: results as they come, counters, and progress for who watches."""
+
+import os
+import time
+from collections.abc import Callable
+
+from modelcellar.errors import SourceRefusedError
+from modelcellar.failures import failure
+from modelcellar.io.hashing import ByteProgress
+from modelcellar.records import (
+    ErrorInfo,
+    ImportReport,
+    ImportResult,
+    ImportStatus,
+    ModelRecord,
+    Progress,
+    Skipped,
+)
+from modelcellar.sources import NotTaken, Source, SourceFile
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Collects the outcome of one import run and tells the watchers."""
+
+    def __init__(
+        self,
+        on_progress: Callable[[Progress], object] | None,
+        on_result: Callable[[ImportResult], object] | None,
+    ) -> None:
+        self._on_progress = on_progress
+        self._on_result = on_result
+        self._began = time.monotonic()
+        self._results: list[ImportResult] = []
+        self._models: list[ModelRecord] = []
+        self._skipped: list[Skipped] = []
+        self._files_done = 0
+        self._files_total = 0
+        self._bytes_done = 0
+        self._bytes_total = 0
+        self.bytes_read = 0
+        self.bytes_written = 0
+
+    def found(self, source: Source) -> None:
+        """A source that will be worked on."""
+        self._files_total += len(source.files)
+        self._bytes_total += source.size_bytes
+        self.progress("scan", os.fspath(source.path))
+
+    def not_taken(self, item: NotTaken) -> None:
+        """A path that is no source: left alone, refused, or not readable."""
+        path = os.fspath(item.path)
+        if item.kind == "skipped":
+            self._skipped.append(Skipped(path, item.error.message))
+        else:
+            self._result(ImportResult(path, ImportStatus(item.kind), None, item.error))
+
+    def worked_on(self, source: Source) -> None:
+        """A source that needs no more reading, however it ended."""
+        self._files_done += len(source.files)
+        self._bytes_done += source.size_bytes
+        self.progress("copy")
+
+    def imported(
+        self, source: Source, model: ModelRecord | None, error: ErrorInfo | None = None
+    ) -> None:
+        """A source that is in the library now (or, in a dry run, would be)."""
+        if model is not None:
+            self._models.append(model)
+        model_id = model.id if model is not None else None
+        self._source_result(source, ImportStatus.IMPORTED, model_id, error)
+
+    def duplicate(self, source: Source, model_id: str | None) -> None:
+        """A source whose bytes the library had already (or, in a dry run, would have by then)."""
+        self._source_result(source, ImportStatus.DUPLICATE, model_id)
+
+    def refused(self, source: Source, error: SourceRefusedError) -> None:
+        """A source that must not come in as it is."""
+        info = ErrorInfo(error.code, error.message, error.hint)
+        self._source_result(source, ImportStatus.REFUSED, None, info)
+
+    def failed(self, source: Source, error: OSError | ErrorInfo) -> None:
+        """A source that could not be taken in; the original is as it was."""
+        info = failure(error) if isinstance(error, OSError) else error
+        self._source_result(source, ImportStatus.FAILED, None, info)
+
+    def progress(self, phase: str, current: str = "", current_bytes: int = 0) -> None:
+        """Tell the watcher how far things are."""
+        if self._on_progress is not None:
+            self._on_progress(
+                Progress(
+                    phase=phase,
+                    files_done=self._files_done,
+                    files_total=self._files_total,
+                    bytes_done=self._bytes_done + current_bytes,
+                    bytes_total=self._bytes_total,
+                    current=current,
+                )
+            )
+
+    def byte_progress(self, phase: str, file: SourceFile, before_bytes: int) -> ByteProgress:
+        """A callback for the copy of one file, ``before_bytes`` into its source."""
+
+        def tell(done_bytes: int, _total_bytes: int) -> None:
+            self.progress(phase, os.fspath(file.path), before_bytes + done_bytes)
+
+        return tell
+
+    def report(self, *, dry_run: bool) -> ImportReport:
+        """Everything so far as one value."""
+        return ImportReport(
+            results=tuple(self._results),
+            models=tuple(self._models),
+            skipped=tuple(self._skipped),
+            bytes_read=self.bytes_read,
+            bytes_written=self.bytes_written,
+            seconds=time.monotonic() - self._began,
+            dry_run=dry_run,
+        )
+
+    def _source_result(
+        self,
+        source: Source,
+        status: ImportStatus,
+        model_id: str | None,
+        error: ErrorInfo | None = None,
+    ) -> None:
+        self._result(
+            ImportResult(
+                source=os.fspath(source.path),
+                status=status,
+                model_id=model_id,
+                error=error,
+                format=source.format,
+                summary=source.summary,
+                size_bytes=source.size_bytes,
+            )
+        )
+
+    def _result(self, result: ImportResult) -> None:
+        self._results.append(result)
+        if self._on_result is not None:
+            self._on_result(result)
