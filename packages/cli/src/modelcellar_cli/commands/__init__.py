@@ -1,0 +1,1 @@
+"""One module for each verb; each is imported only when its verb is used."""
