@@ -255,6 +255,18 @@ def test_removed_content_that_is_gone_from_the_trash_is_no_crash(
     assert library.list_models().total == 0
 
 
+def test_a_manifest_alone_in_the_trash_brings_no_model_back(
+    library: ModelLibrary, source_folder: Path
+) -> None:
+    library.import_paths([write_gguf(source_folder / "x.gguf", seed=1)])
+    removed = library.remove("x")
+    shutil.rmtree(library.path / "trash" / removed.id / removed.model_ids[0])
+    with pytest.raises(NothingToUndoError):
+        library.undo()
+    assert library.list_models().total == 0
+    assert library.purge().model_ids == removed.model_ids
+
+
 def test_a_change_that_never_happened_is_passed_over(
     library: ModelLibrary, source_folder: Path
 ) -> None:

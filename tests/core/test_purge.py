@@ -1,9 +1,11 @@
 """Emptying the trash: the only thing that cannot be undone, so it must take nothing else."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from modelcellar import store
 from modelcellar.errors import ModelNotFoundError, NothingToUndoError
 from modelcellar.library import ModelLibrary
 from tests.support.models import write_diffusers_folder, write_gguf
@@ -64,3 +66,18 @@ def test_undone_import_is_purged_too(filled: ModelLibrary) -> None:
     undone = filled.undo()
     assert filled.purge().model_ids == undone.model_ids
     assert filled.list_models().total == 1
+
+
+def test_deletes_manifests_before_content(
+    filled: ModelLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut short in between, it must leave nothing that looks as if it could be restored."""
+    filled.remove("one")
+
+    def power_cut(folder: Path) -> None:
+        raise OSError(errno.EIO, "cut", str(folder))
+
+    monkeypatch.setattr(store, "remove_tree", power_cut)
+    with pytest.raises(OSError, match="cut"):
+        filled.purge()
+    assert not list((filled.path / "trash").glob("*/*.json"))

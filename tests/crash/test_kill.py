@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -88,6 +89,18 @@ def check_removed(place: Place) -> None:
     check_imported(place)
 
 
+def check_purged(place: Place) -> None:
+    check_originals(place.root, [place.batch])
+    check_catalog(place.root)
+    with place.open() as library:
+        with suppress(NothingToUndoError):
+            library.undo()
+        check_files(place.root)  # what came back has come back whole
+        library.purge()
+        assert list((place.root / "trash").iterdir()) == []
+    check_imported(place)
+
+
 def check_undone_import(place: Place) -> None:
     place.check_kept()
     check_catalog(place.root)
@@ -143,6 +156,7 @@ SCENARIOS = {
     "undo a removal": Scenario("undo", removed, check_removed, 30),
     "undo an import": Scenario("undo", imported, check_undone_import, 30),
     "undo a move": Scenario("undo", moved, check_undone_move, 30),
+    "purge": Scenario("purge", removed, check_purged, 20),
     "edit": Scenario("edit", imported, check_imported, 25),
     "verify": Scenario("verify", imported, check_imported, 12),
     "rebuild": Scenario("rebuild", imported, check_imported, 12),

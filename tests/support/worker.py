@@ -60,6 +60,10 @@ def _undo(library: ModelLibrary, _: Sequence[str]) -> object:
     return library.undo().id
 
 
+def _purge(library: ModelLibrary, _: Sequence[str]) -> object:
+    return library.purge().model_ids
+
+
 def _edit(library: ModelLibrary, arguments: Sequence[str]) -> object:
     text, note = arguments
     return library.edit(text, EditChanges(note=note)).note
@@ -151,6 +155,7 @@ ACTIONS: dict[str, Callable[[ModelLibrary, Sequence[str]], object]] = {
     "import": _import,
     "move": _move,
     "remove": _remove,
+    "purge": _purge,
     "undo": _undo,
     "edit": _edit,
     "verify": _verify,

@@ -253,8 +253,11 @@ class Store:
         return True
 
     def is_in_trash(self, entry_id: str, model_id: str) -> bool:
-        """Whether a removed model can be put back."""
-        return self.trash_path(entry_id, model_id).with_name(f"{model_id}.json").exists()
+        """Whether a removed model can be put back: with its content, not its manifest alone."""
+        content = self.trash_path(entry_id, model_id)
+        # A restore that was cut short has put the content back already.
+        has_content = content.exists() or self.content_path(model_id).exists()
+        return has_content and content.with_name(f"{model_id}.json").exists()
 
     def trash_entries(self) -> list[tuple[str, float]]:
         """The changes that have something in the trash, with the time of the last addition."""
@@ -269,7 +272,12 @@ class Store:
 
     def empty_trash(self, entry_id: str) -> None:
         """Delete for good what one change put into the trash."""
-        remove_tree(self.root / "trash" / entry_id)
+        folder = self.root / "trash" / entry_id
+        # Manifests first: one whose content is half gone must not look as if it could be restored.
+        for manifest in folder.glob("*.json"):
+            manifest.unlink()
+        hashing.sync_folder(folder)
+        remove_tree(folder)
         hashing.sync_folder(self.root / "trash")
 
     def is_writable(self) -> bool:
