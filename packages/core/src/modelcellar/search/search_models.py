@@ -10,8 +10,8 @@ import apsw
 from modelcellar.search.fts5 import COLUMNS
 from modelcellar.search.query import (
     Term,
+    build_fts5_query,
     exclusion_expression,
-    match_expression,
     parse_query,
     quoted,
     usable,
@@ -59,12 +59,11 @@ def search_models(
     """
     if limit < 0 or offset < 0:
         raise ValueError(f"limit and offset must not be negative: {limit}, {offset}")
-    query = parse_query(text)
-    match, exclusion = match_expression(query), exclusion_expression(query)
+    query, expression = parse_query(text), build_fts5_query(text)
+    exclusion = exclusion_expression(query)
     hits = SearchHits(0, ())
     with connection:  # One view of the data for the count and the page.
-        if match is not None:
-            expression = match if exclusion is None else f"{match} NOT {exclusion}"
+        if expression is not None:
             hits = _ranked(connection, text, expression, limit=limit, offset=offset)
         if not hits.total:
             hits = _by_name(connection, query.wanted, exclusion, limit=limit, offset=offset)
