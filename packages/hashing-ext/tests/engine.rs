@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use modelcellar_hashing::control::Control;
 use modelcellar_hashing::copy::{copy, hash};
-use modelcellar_hashing::digest::to_hex;
+use modelcellar_hashing::digest::{ByteRange, to_hex};
 use modelcellar_hashing::error::{Error, Result};
 use modelcellar_hashing::publish::{Item, Step, publish};
 use modelcellar_hashing::source::Source;
@@ -42,7 +42,7 @@ fn copies_and_publishes_every_size() {
         let source = source_of(folder.path(), len);
         let name = StagedName::reserve(&folder.path().join("copy"), true).unwrap();
         let control = Control::default();
-        let (stage, digests) = copy(&source, &name, &control).unwrap();
+        let (stage, digests) = copy(&source, &name, &[], &control).unwrap();
         assert!(!folder.path().join("copy").exists());
         stage.publish().unwrap();
 
@@ -62,9 +62,12 @@ fn hash_equals_the_digests_of_a_copy() {
         let path = source_of(folder.path(), len).path().to_owned();
         let name = StagedName::reserve(&folder.path().join("copy"), false).unwrap();
         let control = Control::default();
-        let (stage, copied) = copy(&Source::open(&path).unwrap(), &name, &control).unwrap();
+        let end = len as u64;
+        let ranges = [ByteRange { start: end / 3, end }, ByteRange { start: 0, end: end / 2 }];
+        let (stage, copied) =
+            copy(&Source::open(&path).unwrap(), &name, &ranges, &control).unwrap();
         stage.keep();
-        assert_eq!(hash(&Source::open(&path).unwrap(), &control).unwrap(), copied);
+        assert_eq!(hash(&Source::open(&path).unwrap(), &ranges, &control).unwrap(), copied);
     }
 }
 
@@ -76,8 +79,8 @@ fn cancelled_job_leaves_nothing() {
         let name = StagedName::reserve(&folder.path().join("copy"), true).unwrap();
         let control = Control::default();
         control.cancel();
-        assert!(matches!(copy(&source, &name, &control), Err(Error::Cancelled)));
-        assert!(matches!(hash(&source, &control), Err(Error::Cancelled)));
+        assert!(matches!(copy(&source, &name, &[], &control), Err(Error::Cancelled)));
+        assert!(matches!(hash(&source, &[], &control), Err(Error::Cancelled)));
         assert_eq!(names_in(folder.path()), ["source"]);
     }
 }
@@ -88,7 +91,7 @@ fn name_taken_away_before_it_is_made_is_not_made() {
     let source = source_of(folder.path(), 1000);
     let name = StagedName::reserve(&folder.path().join("copy"), true).unwrap();
     assert!(name.remove());
-    assert!(matches!(copy(&source, &name, &Control::default()), Err(Error::Cancelled)));
+    assert!(matches!(copy(&source, &name, &[], &Control::default()), Err(Error::Cancelled)));
     assert_eq!(names_in(folder.path()), ["source"]);
 }
 
@@ -97,7 +100,7 @@ fn abandoned_copy_is_never_published() {
     let folder = tempfile::tempdir().unwrap();
     let source = source_of(folder.path(), 1000);
     let name = StagedName::reserve(&folder.path().join("copy"), true).unwrap();
-    let (stage, _) = copy(&source, &name, &Control::default()).unwrap();
+    let (stage, _) = copy(&source, &name, &[], &Control::default()).unwrap();
     assert!(name.remove());
     assert_eq!(names_in(folder.path()), ["source"]);
     assert!(stage.publish().is_err());
@@ -116,7 +119,7 @@ fn abandoning_and_publishing_at_once_ends_in_one_of_the_two() {
             .unwrap();
         let source = Source::open(&folder.path().join("source")).unwrap();
         let name = StagedName::reserve(&folder.path().join("copy"), true).unwrap();
-        let (stage, _) = copy(&source, &name, &Control::default()).unwrap();
+        let (stage, _) = copy(&source, &name, &[], &Control::default()).unwrap();
         let other = Arc::clone(&name);
         let abandon = std::thread::spawn(move || other.remove());
         let outcome = stage.publish();

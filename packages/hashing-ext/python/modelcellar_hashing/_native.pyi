@@ -41,6 +41,9 @@ class FileDigests:
     def size_bytes(self) -> int:
         """Number of bytes read, hashed and (for a copy) written."""
     @property
+    def range_sha256(self) -> list[str]:
+        """SHA-256 of each byte range that was asked for, in that order."""
+    @property
     def seconds(self) -> float:
         """Wall time of the call in seconds."""
 
@@ -49,6 +52,7 @@ def copy_with_hashing(
     dst: _StrPath,
     *,
     publish: bool = True,
+    ranges: Sequence[tuple[int, int]] = (),
     progress: Callable[[int, int], object] | None = None,
 ) -> FileDigests:
     """Copy the regular file ``src`` to the new name ``dst`` and return both digests of the copy.
@@ -69,11 +73,15 @@ def copy_with_hashing(
         src: an existing regular file; a symbolic link is followed.
         dst: a name that does not exist yet, in a folder that does.
         publish: make the copy durable and visible under its final name at once.
+        ranges: ``(start, end)`` byte ranges whose SHA-256 is wanted as well, at most 16; ``end`` is
+            the byte after the last. They may overlap. One long range costs little: it runs beside
+            the whole file on the same core.
         progress: called as ``progress(done_bytes, total_bytes)`` in the calling thread, at most
             every 100 ms and once with all bytes at the end. What it raises stops the copy and is
             raised here. It must not fork.
 
     Raises:
+        ValueError: a range that the file does not have; nothing is written.
         FileExistsError: ``dst`` exists; it is left as it was.
         SourceChangedError: the source changed while it was being read.
         OSError: any other failure, with ``errno`` and ``filename``. Nothing is left behind, but for
@@ -87,6 +95,7 @@ def hash_file(
     path: _StrPath,
     *,
     from_disk: bool = False,
+    ranges: Sequence[tuple[int, int]] = (),
     progress: Callable[[int, int], object] | None = None,
 ) -> FileDigests:
     """Read the regular file ``path`` once and return both digests; the same rules without a copy.
@@ -95,9 +104,11 @@ def hash_file(
         path: an existing regular file; a symbolic link is followed.
         from_disk: ask the kernel to forget its cached pages of the file first, so that what is
             read is what the disk holds (best effort: pages in use by others stay).
+        ranges: as for :func:`copy_with_hashing`.
         progress: as for :func:`copy_with_hashing`.
 
     Raises:
+        ValueError: a range that the file does not have.
         SourceChangedError: the file changed while it was being read.
         OSError: any other failure, with ``errno`` and ``filename``.
     """

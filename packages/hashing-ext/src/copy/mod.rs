@@ -10,7 +10,7 @@ mod serial;
 use std::sync::Arc;
 
 use crate::control::Control;
-use crate::digest::Digests;
+use crate::digest::{ByteRange, Digests};
 use crate::error::Result;
 use crate::source::Source;
 use crate::stage::{Stage, StagedName};
@@ -18,7 +18,7 @@ use crate::stage::{Stage, StagedName};
 /// Below this size handing buffers between threads costs more than it wins.
 const PIPELINE_MIN_BYTES: u64 = 4 << 20;
 
-type Mover = fn(&Source, Option<&mut Stage>, &Control) -> Result<Digests>;
+type Mover = fn(&Source, &[ByteRange], Option<&mut Stage>, &Control) -> Result<Digests>;
 
 fn choose(source: &Source) -> Mover {
     if source.size_bytes() < PIPELINE_MIN_BYTES { serial::run } else { pipeline::run }
@@ -29,19 +29,20 @@ fn choose(source: &Source) -> Mover {
 pub fn copy(
     source: &Source,
     name: &Arc<StagedName>,
+    ranges: &[ByteRange],
     control: &Control,
 ) -> Result<(Stage, Digests)> {
     control.check()?;
     let mut stage = Stage::create(name, source)?;
-    let digests = choose(source)(source, Some(&mut stage), control)?;
+    let digests = choose(source)(source, ranges, Some(&mut stage), control)?;
     source.verify_unchanged(digests.size_bytes)?;
     stage.finish(source)?;
     Ok((stage, digests))
 }
 
 /// Reads and hashes `source`.
-pub fn hash(source: &Source, control: &Control) -> Result<Digests> {
-    let digests = choose(source)(source, None, control)?;
+pub fn hash(source: &Source, ranges: &[ByteRange], control: &Control) -> Result<Digests> {
+    let digests = choose(source)(source, ranges, None, control)?;
     source.verify_unchanged(digests.size_bytes)?;
     Ok(digests)
 }

@@ -9,10 +9,8 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, ScopedJoinHandle};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::control::Control;
-use crate::digest::Digests;
+use crate::digest::{ByteRange, Digests, RangeHasher};
 use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::stage::{DIRECT_ALIGN, Stage};
@@ -38,7 +36,12 @@ struct Piece<'a> {
 }
 
 /// Moves `source` to `stage` through a ring of buffers.
-pub fn run(source: &Source, stage: Option<&mut Stage>, control: &Control) -> Result<Digests> {
+pub fn run(
+    source: &Source,
+    ranges: &[ByteRange],
+    stage: Option<&mut Stage>,
+    control: &Control,
+) -> Result<Digests> {
     source.advise_sequential();
     // Over-allocated so that the ring can begin on a page, as direct writes want it.
     let mut memory = vec![0; RING * CHUNK_BYTES + DIRECT_ALIGN];
@@ -52,16 +55,18 @@ pub fn run(source: &Source, stage: Option<&mut Stage>, control: &Control) -> Res
         to_reader.send(buffer).map_err(|_| Error::WorkerDied)?;
     }
     thread::scope(|scope| {
-        let sha256 = spawn(scope, "sha256", source, move || hash_sha256(&read, &to_writer))?;
+        let hasher = RangeHasher::new(ranges);
+        let sha256 =
+            spawn(scope, "sha256", source, move || hash_sha256(hasher, &read, &to_writer))?;
         let writer =
             spawn(scope, "write", source, move || write(stage, &hashed, &to_reader, control))?;
         let reader = read_all(source, &free, to_sha256, control);
         // A thread that stops takes its neighbours down with it: what the last one says is why.
         drop(free);
-        let sha256 = join(sha256)?;
+        let (sha256, ranges) = join(sha256)?;
         join(writer)??;
         let (blake3, size_bytes) = reader?;
-        Ok(Digests { blake3, sha256, size_bytes })
+        Ok(Digests { blake3, sha256, size_bytes, ranges })
     })
 }
 
@@ -87,15 +92,18 @@ fn read_all<'a>(
     }
 }
 
-fn hash_sha256<'a>(read: &Receiver<Piece<'a>>, to_writer: &SyncSender<Piece<'a>>) -> [u8; 32] {
-    let mut sha256 = Sha256::new();
+fn hash_sha256<'a>(
+    mut hasher: RangeHasher,
+    read: &Receiver<Piece<'a>>,
+    to_writer: &SyncSender<Piece<'a>>,
+) -> ([u8; 32], Vec<[u8; 32]>) {
     for piece in read {
-        sha256.update(&piece.buffer[..piece.len]);
+        hasher.update(&piece.buffer[..piece.len]);
         if to_writer.send(piece).is_err() {
             break;
         }
     }
-    sha256.finalize().into()
+    hasher.finish()
 }
 
 fn write<'a>(

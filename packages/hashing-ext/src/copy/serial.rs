@@ -1,7 +1,7 @@
 //! A small file, run to completion on one thread.
 
 use crate::control::Control;
-use crate::digest::{Digests, DualHasher};
+use crate::digest::{ByteRange, Digests, DualHasher};
 use crate::error::Result;
 use crate::source::Source;
 use crate::stage::Stage;
@@ -10,11 +10,16 @@ use crate::stage::Stage;
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// Moves `source` to `stage`, one piece after the other.
-pub fn run(source: &Source, mut stage: Option<&mut Stage>, control: &Control) -> Result<Digests> {
+pub fn run(
+    source: &Source,
+    ranges: &[ByteRange],
+    mut stage: Option<&mut Stage>,
+    control: &Control,
+) -> Result<Digests> {
     // One byte more than the file has, so that its end is seen with the first buffer.
     let wanted = usize::try_from(source.size_bytes()).unwrap_or(CHUNK_BYTES).saturating_add(1);
     let mut buffer = vec![0; wanted.min(CHUNK_BYTES)];
-    let mut hasher = DualHasher::default();
+    let mut hasher = DualHasher::new(ranges);
     let mut offset = 0;
     loop {
         control.check()?;

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::io::Errno;
 
+use crate::digest::ByteRange;
 use crate::error::Error;
 
 pyo3::create_exception!(
@@ -32,6 +33,24 @@ impl<'a, 'py> FromPyObject<'a, 'py> for OsPath {
         }
         Ok(Self(OsString::from_vec(bytes).into()))
     }
+}
+
+/// More than this many ranges of one file would cost more than they could be good for.
+const MAX_RANGES: usize = 16;
+
+/// Ranges of a file of `size_bytes`, or `ValueError`.
+pub fn byte_ranges(ranges: &[(u64, u64)], size_bytes: u64) -> PyResult<Vec<ByteRange>> {
+    if ranges.len() > MAX_RANGES {
+        return Err(PyValueError::new_err(format!("more than {MAX_RANGES} ranges")));
+    }
+    let checked = ranges.iter().map(|&(start, end)| {
+        if start <= end && end <= size_bytes {
+            return Ok(ByteRange { start, end });
+        }
+        let text = format!("no range of a file of {size_bytes} bytes: ({start}, {end})");
+        Err(PyValueError::new_err(text))
+    });
+    checked.collect()
 }
 
 /// The exception for `error`. `OSError` itself picks the subclass from the error number.

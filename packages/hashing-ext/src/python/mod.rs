@@ -13,7 +13,7 @@ mod native {
 
     use pyo3::prelude::*;
 
-    use super::convert::{OsPath, raise};
+    use super::convert::{OsPath, byte_ranges, raise};
     use super::worker::Worker;
     use crate::control::Control;
     use crate::digest::{self, Digests};
@@ -65,6 +65,12 @@ mod native {
             self.digests.size_bytes
         }
 
+        /// SHA-256 of each range that was asked for, in that order.
+        #[getter]
+        fn range_sha256(&self) -> Vec<String> {
+            self.digests.ranges.iter().map(digest::to_hex).collect()
+        }
+
         fn __repr__(&self) -> String {
             format!(
                 "FileDigests(blake3='{}', sha256='{}', size_bytes={}, seconds={:.6})",
@@ -78,26 +84,28 @@ mod native {
 
     /// Copy the regular file `src` to the new name `dst` and return both digests of it.
     #[pyfunction]
-    #[pyo3(signature = (src, dst, *, publish = true, progress = None))]
+    #[pyo3(signature = (src, dst, *, publish = true, ranges = Vec::new(), progress = None))]
     fn copy_with_hashing(
         py: Python<'_>,
         src: OsPath,
         dst: OsPath,
         publish: bool,
+        ranges: Vec<(u64, u64)>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<FileDigests> {
         let begin = Instant::now();
-        let (source, name) = py
-            .detach(|| Ok((Source::open(&src.0)?, StagedName::reserve(&dst.0, publish)?)))
-            .map_err(|error| raise(py, error))?;
+        let source = py.detach(|| Source::open(&src.0)).map_err(|error| raise(py, error))?;
         let size_bytes = source.size_bytes();
+        let ranges = byte_ranges(&ranges, size_bytes)?;
+        let name =
+            py.detach(|| StagedName::reserve(&dst.0, publish)).map_err(|error| raise(py, error))?;
         let small = size_bytes <= INLINE_MAX_BYTES;
         let control = Arc::new(Control::default());
         let mut worker = Worker::new(Arc::clone(&control), Some(Arc::clone(&name)), progress);
         worker.total_bytes = size_bytes;
 
         let (stage, digests) = worker.run(py, small, move || {
-            let (stage, digests) = crate::copy::copy(&source, &name, &control)?;
+            let (stage, digests) = crate::copy::copy(&source, &name, &ranges, &control)?;
             if !publish {
                 stage.settle()?;
             }
@@ -118,16 +126,18 @@ mod native {
 
     /// Read the regular file `path` once and return both digests.
     #[pyfunction]
-    #[pyo3(signature = (path, *, from_disk = false, progress = None))]
+    #[pyo3(signature = (path, *, from_disk = false, ranges = Vec::new(), progress = None))]
     fn hash_file(
         py: Python<'_>,
         path: OsPath,
         from_disk: bool,
+        ranges: Vec<(u64, u64)>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<FileDigests> {
         let begin = Instant::now();
         let source = py.detach(|| Source::open(&path.0)).map_err(|error| raise(py, error))?;
         let size_bytes = source.size_bytes();
+        let ranges = byte_ranges(&ranges, size_bytes)?;
         let small = size_bytes <= INLINE_MAX_BYTES && !from_disk;
         let control = Arc::new(Control::default());
         let mut worker = Worker::new(Arc::clone(&control), None, progress);
@@ -137,7 +147,7 @@ mod native {
             if from_disk {
                 source.drop_cached();
             }
-            crate::copy::hash(&source, &control)
+            crate::copy::hash(&source, &ranges, &control)
         })?;
         worker.report_end(py)?;
         Ok(FileDigests::new(digests, begin))

@@ -1,11 +1,15 @@
 //! BLAKE3 and SHA-256 of one stream of bytes.
 
+mod message;
+mod ranges;
+mod sha_ni;
+
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
+pub use ranges::{ByteRange, RangeHasher};
 
 /// Both digests of the same bytes, and how many those were.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Digests {
     /// BLAKE3, 32 bytes.
     pub blake3: [u8; 32],
@@ -13,6 +17,8 @@ pub struct Digests {
     pub sha256: [u8; 32],
     /// Number of bytes hashed.
     pub size_bytes: u64,
+    /// SHA-256 of each range that was asked for, in that order.
+    pub ranges: Vec<[u8; 32]>,
 }
 
 impl fmt::Debug for Digests {
@@ -31,30 +37,37 @@ pub fn to_hex(bytes: &[u8; 32]) -> String {
 }
 
 /// Runs both hashes over the same pieces, one after the other, on one thread.
-#[derive(Default)]
 pub struct DualHasher {
     blake3: blake3::Hasher,
-    sha256: Sha256,
+    sha256: RangeHasher,
 }
 
 impl DualHasher {
+    /// Both hashes of everything, and SHA-256 of each range.
+    pub fn new(ranges: &[ByteRange]) -> Self {
+        Self { blake3: blake3::Hasher::new(), sha256: RangeHasher::new(ranges) }
+    }
+
     /// Feeds `data` to both.
     pub fn update(&mut self, data: &[u8]) {
         self.blake3.update(data);
         self.sha256.update(data);
     }
 
-    /// Both digests of everything fed so far.
+    /// All digests of everything fed so far.
     pub fn finish(self) -> Digests {
+        let (sha256, ranges) = self.sha256.finish();
         Digests {
             size_bytes: self.blake3.count(),
             blake3: self.blake3.finalize().into(),
-            sha256: self.sha256.finalize().into(),
+            sha256,
+            ranges,
         }
     }
 }
 
-/// Which SHA-256 code runs on this processor; `sha2` chooses by the same test.
+/// Which SHA-256 code runs on this processor; `sha2` chooses by the same test, and so do the two
+/// chains at once.
 pub fn sha256_backend() -> &'static str {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     if std::is_x86_feature_detected!("sha") && std::is_x86_feature_detected!("sse4.1") {

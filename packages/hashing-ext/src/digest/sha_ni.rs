@@ -1,0 +1,167 @@
+//! Two SHA-256 chains interleaved on one x86 core with its SHA instructions.
+//!
+//! The instruction sequence is that of Intel's "SHA Extensions" white paper (2013), for each chain
+//! on its own; the two share nothing but the constants.
+
+#![cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), allow(unsafe_code))]
+
+/// Runs `blocks[0]` into `states[0]` and `blocks[1]` into `states[1]`, equally many of both.
+///
+/// `false`, and nothing done, where this processor has no such instructions.
+///
+/// # Panics
+///
+/// The two have different numbers of blocks.
+pub fn compress_two(states: [&mut [u32; 8]; 2], blocks: [&[[u8; 64]]; 2]) -> bool {
+    assert_eq!(blocks[0].len(), blocks[1].len());
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if is_available() {
+        // SAFETY: `kernel` is a safe function but for the instructions it is compiled to, and
+        // `is_available` has just asked the processor for every one of them.
+        unsafe { x86::kernel(states, blocks) };
+        return true;
+    }
+    let _ = states;
+    false
+}
+
+/// Whether the processor has the instructions that the kernel is compiled to.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+pub fn is_available() -> bool {
+    std::is_x86_feature_detected!("sha")
+        && std::is_x86_feature_detected!("ssse3")
+        && std::is_x86_feature_detected!("sse4.1")
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod x86 {
+    #[cfg(target_arch = "x86")]
+    use std::arch::x86::*;
+    #[cfg(target_arch = "x86_64")]
+    use std::arch::x86_64::*;
+
+    /// FIPS 180-4, 4.2.2, four to a vector.
+    const ROUNDS: [[u32; 4]; 16] = [
+        [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
+        [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],
+        [0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3],
+        [0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174],
+        [0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc],
+        [0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da],
+        [0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7],
+        [0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967],
+        [0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13],
+        [0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85],
+        [0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3],
+        [0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070],
+        [0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5],
+        [0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3],
+        [0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208],
+        [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
+    ];
+
+    /// One chain: its state the way the instructions want it, and sixteen words of its schedule.
+    #[derive(Clone, Copy)]
+    struct Chain {
+        abef: __m128i,
+        cdgh: __m128i,
+        words: [__m128i; 4],
+    }
+
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    pub fn kernel(states: [&mut [u32; 8]; 2], blocks: [&[[u8; 64]]; 2]) {
+        let [one_state, two_state] = states;
+        let (mut one, mut two) = (chain(one_state), chain(two_state));
+        for (one_block, two_block) in blocks[0].iter().zip(blocks[1]) {
+            let (one_before, two_before) = (one, two);
+            one.words = schedule(one_block);
+            two.words = schedule(two_block);
+            macro_rules! four_rounds {
+                ($($at:literal)*) => {$(
+                    let constants = vector(&ROUNDS[$at]);
+                    one = rounds(one, _mm_add_epi32(one.words[$at % 4], constants));
+                    two = rounds(two, _mm_add_epi32(two.words[$at % 4], constants));
+                    if $at < 12 {
+                        one.words[$at % 4] = next_words(one.words, $at);
+                        two.words[$at % 4] = next_words(two.words, $at);
+                    }
+                )*};
+            }
+            four_rounds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+            one.abef = _mm_add_epi32(one.abef, one_before.abef);
+            one.cdgh = _mm_add_epi32(one.cdgh, one_before.cdgh);
+            two.abef = _mm_add_epi32(two.abef, two_before.abef);
+            two.cdgh = _mm_add_epi32(two.cdgh, two_before.cdgh);
+        }
+        *one_state = state(one);
+        *two_state = state(two);
+    }
+
+    #[inline]
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    fn chain(state: &[u32; 8]) -> Chain {
+        let [a, b, c, d, e, f, g, h] = state.map(u32::cast_signed);
+        Chain {
+            abef: _mm_set_epi32(a, b, e, f),
+            cdgh: _mm_set_epi32(c, d, g, h),
+            words: [_mm_setzero_si128(); 4],
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    fn state(chain: Chain) -> [u32; 8] {
+        let word = |value: i32| value.cast_unsigned();
+        [
+            word(_mm_extract_epi32::<3>(chain.abef)),
+            word(_mm_extract_epi32::<2>(chain.abef)),
+            word(_mm_extract_epi32::<3>(chain.cdgh)),
+            word(_mm_extract_epi32::<2>(chain.cdgh)),
+            word(_mm_extract_epi32::<1>(chain.abef)),
+            word(_mm_extract_epi32::<0>(chain.abef)),
+            word(_mm_extract_epi32::<1>(chain.cdgh)),
+            word(_mm_extract_epi32::<0>(chain.cdgh)),
+        ]
+    }
+
+    #[inline]
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    fn vector(words: &[u32; 4]) -> __m128i {
+        let [a, b, c, d] = words.map(u32::cast_signed);
+        _mm_setr_epi32(a, b, c, d)
+    }
+
+    /// The sixteen big-endian words of a block.
+    #[inline]
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    fn schedule(block: &[u8; 64]) -> [__m128i; 4] {
+        let swap = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+        let (halves, _) = block.as_chunks::<8>();
+        let four = |at: usize| {
+            // Two loads of eight bytes, which the compiler makes one of sixteen.
+            let low = i64::from_le_bytes(halves[at]);
+            let high = i64::from_le_bytes(halves[at + 1]);
+            _mm_shuffle_epi8(_mm_set_epi64x(high, low), swap)
+        };
+        [four(0), four(2), four(4), four(6)]
+    }
+
+    #[inline]
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    fn rounds(chain: Chain, words: __m128i) -> Chain {
+        let cdgh = _mm_sha256rnds2_epu32(chain.cdgh, chain.abef, words);
+        let abef = _mm_sha256rnds2_epu32(chain.abef, cdgh, _mm_shuffle_epi32::<0x0e>(words));
+        Chain { abef, cdgh, words: chain.words }
+    }
+
+    /// The four words that come sixteen after those at `at`.
+    #[inline]
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    fn next_words(words: [__m128i; 4], at: usize) -> __m128i {
+        let [zero, one, two, three] =
+            [words[at % 4], words[(at + 1) % 4], words[(at + 2) % 4], words[(at + 3) % 4]];
+        let partial = _mm_sha256msg1_epu32(zero, one);
+        let shifted = _mm_alignr_epi8::<4>(three, two);
+        _mm_sha256msg2_epu32(_mm_add_epi32(partial, shifted), three)
+    }
+}
