@@ -42,7 +42,7 @@ def test_inspect(cellar: Cellar, collection: Path) -> None:
 def test_list(cellar: Cellar) -> None:
     result = cellar("list")
     heading, *rows = result.stdout.splitlines()
-    assert heading.split() == ["ID", "NAME", "TYPE", "FORMAT", "SIZE", "ADDED"]
+    assert heading.split() == ["ID", "NAME", "TYPE", "FAMILY", "SIZE", "ADDED"]
     assert [row.split()[1] for row in rows] == ["alpha-lora", "beta", "gamma-q4"]
     assert "20.1 kB" in rows[0]
     assert result.stderr == "3 models\n"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from modelcellar.records import Progress
+from modelcellar.reports import Progress
 from modelcellar_cli.options import Options
 from modelcellar_cli.progress import ProgressTalk
 

@@ -13,7 +13,8 @@ from modelcellar.errors import (
     NothingToUndoError,
 )
 from modelcellar.library import ModelLibrary
-from modelcellar.records import EditChanges, ImportMode, ModelType
+from modelcellar.records import EditChanges, ModelType
+from modelcellar.reports import ImportMode
 from tests.support.catalogs import export
 from tests.support.models import write_diffusers_folder, write_gguf
 from tests.support.trees import tree

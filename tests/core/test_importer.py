@@ -10,15 +10,8 @@ import pytest
 
 from modelcellar.config import Settings
 from modelcellar.library import ModelLibrary
-from modelcellar.records import (
-    EditChanges,
-    FileFormat,
-    ImportMode,
-    ImportResult,
-    ImportStatus,
-    ModelType,
-    Progress,
-)
+from modelcellar.records import EditChanges, FileFormat, ModelType
+from modelcellar.reports import ImportMode, ImportResult, ImportStatus, Progress
 from tests.support.imports import CATALOG, content, statuses
 from tests.support.models import (
     write_diffusers_folder,

@@ -6,11 +6,8 @@ from pathlib import Path
 import pytest
 
 from modelcellar.library import ModelLibrary
-from modelcellar.records import (
-    FileFormat,
-    ImportMode,
-    ImportStatus,
-)
+from modelcellar.records import FileFormat
+from modelcellar.reports import ImportMode, ImportStatus
 from tests.support.imports import CATALOG, content, statuses
 from tests.support.models import (
     write_diffusers_folder,
@@ -167,8 +164,8 @@ class TestFolders:
         self, library: ModelLibrary, source_folder: Path
     ) -> None:
         write_gguf(source_folder / "x.gguf", seed=1)
-        write_picture(source_folder / "x.preview.png")
-        (source_folder / "x.civitai.info").write_text('{"id": 5}')
+        write_picture(source_folder / "y.preview.png")
+        (source_folder / "y.civitai.info").write_text('{"id": 5}')
         (source_folder / "notes.txt").write_text("words\n")
         (source_folder / "put_models_here").touch()
         (source_folder / "noise.dat").write_bytes(bytes(range(1, 256)) * 9)
@@ -184,12 +181,12 @@ class TestFolders:
             "notes.txt",
             "pipe.gguf",
             "put_models_here",
-            "x.civitai.info",
-            "x.preview.png",
+            "y.civitai.info",
+            "y.preview.png",
             "z.safetensors.crdownload",
         ]
         assert "unfinished" in reasons["half.gguf.part"]
-        assert "image" in reasons["x.preview.png"]
+        assert "image" in reasons["y.preview.png"]
 
     def test_unknown_bytes_with_the_ending_of_a_model_are_kept(
         self, library: ModelLibrary, source_folder: Path

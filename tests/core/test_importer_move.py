@@ -9,10 +9,7 @@ import pytest
 from modelcellar.config import Settings
 from modelcellar.errors import UsageError
 from modelcellar.library import ModelLibrary
-from modelcellar.records import (
-    ImportMode,
-    ImportResult,
-)
+from modelcellar.reports import ImportMode, ImportResult
 from tests.support.imports import content, statuses, when
 from tests.support.models import (
     write_diffusers_folder,

@@ -8,11 +8,8 @@ import pytest
 
 from modelcellar.config import Settings
 from modelcellar.library import ModelLibrary
-from modelcellar.records import (
-    EditChanges,
-    ImportMode,
-    ImportStatus,
-)
+from modelcellar.records import EditChanges
+from modelcellar.reports import ImportMode, ImportStatus
 from tests.support.imports import content, statuses
 from tests.support.models import (
     write_diffusers_folder,

@@ -13,10 +13,7 @@ import pytest
 from modelcellar.config import Settings
 from modelcellar.errors import UsageError
 from modelcellar.library import ModelLibrary
-from modelcellar.records import (
-    ImportMode,
-    ImportStatus,
-)
+from modelcellar.reports import ImportMode, ImportStatus
 from tests.support.imports import CATALOG, statuses, when
 from tests.support.models import (
     write_gguf,
@@ -248,6 +245,10 @@ def import_as_nobody() -> dict[str, str]:
         "from pathlib import Path\n"
         "import filelock, platformdirs, modelcellar.importer\n"
         "from tests.core import test_importer_refusals as t\n"
+        # What is loaded when it is first needed: nobody may not read it later.
+        "with tempfile.TemporaryDirectory() as base:\n"
+        "    t.make_half_readable(Path(base))\n"
+        "    t.import_as_this_user(Path(base))\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "with tempfile.TemporaryDirectory() as base:\n"
         "    t.make_half_readable(Path(base))\n"

@@ -15,7 +15,8 @@ from modelcellar.errors import (
     UsageError,
 )
 from modelcellar.library import ModelLibrary
-from modelcellar.records import EditChanges, FileFormat, ImportMode, ModelType
+from modelcellar.records import EditChanges, FileFormat, ModelType
+from modelcellar.reports import ImportMode
 from tests.support.models import write_diffusers_folder, write_gguf, write_safetensors
 from tests.support.trees import tree
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from modelcellar.edits import apply_edits
 from modelcellar.errors import LibraryFormatError, UsageError
 from modelcellar.manifest import (
     FORMAT,
     Fact,
     Manifest,
-    apply_edits,
     decode,
     encode,
     is_writable,

@@ -53,8 +53,7 @@ def test_name_of_a_shared_folder_is_not_a_marker(source_folder: Path) -> None:
     folder = write_transformers_folder(source_folder / "llm", seed=1)
     (folder / "config.json").rename(folder / "Config.json.txt")
     assert [name for name in names(source_folder) if not name.startswith("skipped")] == [
-        "model-00001-of-00002",
-        "model-00002-of-00002",
+        "model",
     ]
 
 

@@ -14,7 +14,8 @@ from modelcellar.config import Settings
 from modelcellar.errors import ModelNotFoundError
 from modelcellar.index import Catalog
 from modelcellar.library import ModelLibrary
-from modelcellar.records import EditChanges, ImportMode, ModelRecord, Progress
+from modelcellar.records import EditChanges, ModelRecord
+from modelcellar.reports import ImportMode, Progress
 from modelcellar.search.index_text import search_text
 from modelcellar.store import Store
 from modelcellar.verifier import Verifier

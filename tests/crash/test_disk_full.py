@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from modelcellar import ModelLibrary
-from modelcellar.records import EditChanges, ImportReport, ImportStatus
+from modelcellar.records import EditChanges
+from modelcellar.reports import ImportReport, ImportStatus
 from tests.support.command import CommandResult
 from tests.support.filesystems import MIB, Mounts
 from tests.support.invariants import (

@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 
 from modelcellar import ModelLibrary
 from modelcellar.errors import NothingToUndoError
-from modelcellar.records import EditChanges, ImportStatus
+from modelcellar.records import EditChanges
+from modelcellar.reports import ImportStatus
 from tests.support.invariants import Content, check_catalog, check_files, files_below, sha256
 from tests.support.models import write_gguf, write_safetensors
 from tests.support.worker import settings

@@ -15,7 +15,7 @@ import pytest
 
 from modelcellar import ModelLibrary
 from modelcellar.errors import LibraryBusyError
-from modelcellar.records import Progress
+from modelcellar.reports import Progress
 from tests.support.command import CommandResult
 from tests.support.filesystems import MIB
 from tests.support.invariants import Batch, check_library, make_batch

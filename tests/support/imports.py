@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modelcellar.library import ModelLibrary
-from modelcellar.records import ImportReport, Progress
+from modelcellar.reports import ImportReport, Progress
 from tests.support.trees import tree
 
 CATALOG = frozenset({"catalog", ".lock"})

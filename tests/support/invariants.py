@@ -18,7 +18,7 @@ import apsw
 import blake3
 
 from modelcellar import ModelLibrary
-from modelcellar.records import ImportStatus
+from modelcellar.reports import ImportStatus
 from tests.support.models import write_lfs_pointer, write_safetensors
 from tests.support.worker import settings
 

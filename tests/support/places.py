@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelcellar import ModelLibrary
-from modelcellar.records import ImportMode
+from modelcellar.reports import ImportMode
 from tests.support.invariants import Batch, files_below, make_batch, sha256
 from tests.support.worker import command, settings
 

@@ -20,7 +20,8 @@ from modelcellar.errors import (
     ModelNotFoundError,
     NothingToUndoError,
 )
-from modelcellar.records import EditChanges, ImportMode, ImportReport, ImportStatus
+from modelcellar.records import EditChanges
+from modelcellar.reports import ImportMode, ImportReport, ImportStatus
 
 LOCK_TIMEOUT_S = 20.0
 

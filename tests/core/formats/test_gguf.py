@@ -152,7 +152,7 @@ def test_versions_and_byte_orders(version: int, order: str) -> None:
             order=order,
         )
     )
-    assert found.summary == f"GGUF v{version} qwen2, F32, 1 tensor"
+    assert found.technical == f"GGUF v{version} qwen2, F32, 1 tensor"
     assert found.facts["parameter_count"] == 4
 
 
@@ -178,7 +178,7 @@ def test_vocabulary_only() -> None:
         gguf_pair("tokenizer.ggml.tokens", 9, tokens),
     ]
     found = inspect_bytes(gguf_file(pairs))
-    assert found.summary == "GGUF v3 qwen2, vocabulary only"
+    assert found.technical == "GGUF v3 qwen2, vocabulary only"
     assert found.facts["vocabulary_only"] is True
     assert found.facts["tensor_count"] == 0
 

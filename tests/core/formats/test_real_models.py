@@ -19,7 +19,7 @@ def test_real_file_is_what_it_is(model: RealModel) -> None:
     found = inspect_file(model.fetch())
     assert found.refusal is None
     assert found.format == model.format
-    assert found.summary == model.summary
+    assert found.technical == model.summary
     assert {key: found.facts.get(key) for key in model.facts} == model.facts
     assert len(json.dumps(dict(found.facts), allow_nan=False)) < 512 * 1024
 

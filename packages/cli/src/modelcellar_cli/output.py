@@ -12,7 +12,7 @@ from modelcellar_cli.options import Options
 from modelcellar_cli.tables import Column, render
 
 if TYPE_CHECKING:
-    from modelcellar.records import ErrorInfo, FileRecord, JournalEntry, ModelRecord
+    from modelcellar.records import ErrorInfo, FileRecord, Finding, JournalEntry, ModelRecord
 
 __all__ = [
     "counted",
@@ -24,12 +24,14 @@ __all__ = [
     "error_to_json",
     "errors_to_json",
     "file_to_json",
+    "findings_to_json",
     "human_size",
     "is_plain_terminal",
     "json_text",
     "local_day",
     "model_to_json",
     "path_fields",
+    "short_hashes",
     "show_text",
     "talk",
     "use_colour",
@@ -147,6 +149,7 @@ def model_to_json(model: "ModelRecord") -> dict[str, Any]:
         "added_at": model.added_at,
         "verified_at": model.verified_at,
         "damaged_at": model.damaged_at,
+        "findings": findings_to_json(model.findings),
     }
 
 
@@ -158,6 +161,24 @@ def file_to_json(file: "FileRecord") -> dict[str, Any]:
         "blake3": file.digests.blake3,
         "sha256": file.digests.sha256,
         "format": file.format.value,
+        "is_companion": file.is_companion,
+        "tensor_sha256": file.tensor_sha256,
+        "short_hashes": short_hashes(file),
+    }
+
+
+def short_hashes(file: "FileRecord") -> dict[str, str]:
+    """What image tools call a file: AutoV1 and AutoV3 where it has them, AutoV2 always."""
+    names = {"AutoV1": file.autov1, "AutoV2": file.digests.sha256[:10]}
+    names["AutoV3"] = file.tensor_sha256 and file.tensor_sha256[:12]
+    return {} if file.is_companion else {name: text for name, text in names.items() if text}
+
+
+def findings_to_json(findings: "Mapping[str, Finding]") -> dict[str, Any]:
+    """Every field with its value, how sure it is, and why."""
+    return {
+        name: {"value": found.value, "sure": found.sure.value, "evidence": found.evidence}
+        for name, found in findings.items()
     }
 
 

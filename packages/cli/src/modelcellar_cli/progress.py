@@ -12,7 +12,7 @@ from modelcellar_cli.output import human_size, is_plain_terminal, show_text
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from modelcellar.records import Progress
+    from modelcellar.reports import Progress
 
 __all__ = ["ProgressTalk"]
 

@@ -18,7 +18,9 @@ from modelcellar import manifest as manifests
 from modelcellar.errors import CellarError, LibraryBusyError, LibraryFormatError
 from modelcellar.index import Catalog, CatalogRow
 from modelcellar.manifest import Manifest
-from modelcellar.records import Damage, JournalEntry
+from modelcellar.mending import fit_content
+from modelcellar.records import JournalEntry
+from modelcellar.reports import Damage
 from modelcellar.store import Staging, Store
 
 __all__ = ["Bookkeeper", "Outcome", "StagedModel"]
@@ -223,14 +225,11 @@ class Bookkeeper:
         if self.is_well(present):
             return Outcome(present, duplicate=True)
         # The library lost or damaged these files: the source brings them back.
-        if len(present.files) == 1:
-            wanted = model.content / present.files[0].path
-            wanted.parent.mkdir(parents=True, exist_ok=True)
-            (model.content / model.manifest.files[0].path).rename(wanted)
+        old_content = self.store.content_path(present.id)
+        mended = fit_content(model.content, model.manifest, present, old_content)
         self.store.set_content_aside(present.id)
         if not all(self.store.publish_content([(model.content, present.id)])):
             raise FileExistsError(errno.EEXIST, "taken meanwhile", str(self.store.root))
-        mended = replace(present, damaged_at=None)
         self.store.stage_manifests(staging, [mended])
         self._put(self.store.publish_manifests(staging, [mended.id], replacing=True))
         return Outcome(mended, duplicate=False, mended=True)

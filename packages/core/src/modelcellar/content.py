@@ -6,28 +6,65 @@ from pathlib import Path
 
 from modelcellar import naming
 from modelcellar.bookkeeping import StagedModel
+from modelcellar.formats.pickle_verdict import VERDICTS
 from modelcellar.manifest import Fact, Manifest
 from modelcellar.records import (
-    Digests,
     FileFormat,
     FileRecord,
+    Finding,
+    HashedFile,
     ModelType,
     Security,
 )
-from modelcellar.sources import Source
+from modelcellar.sources import Source, SourceFile
 
-__all__ = ["content_digest", "describe", "file_records"]
+__all__ = ["content_digest", "describe", "file_records", "hash_ranges", "security_of"]
 
-PICKLED = frozenset({FileFormat.TORCH_ZIP, FileFormat.TORCH_LEGACY, FileFormat.TORCHSCRIPT})
+AUTOV1_RANGE = (0x100000, 0x110000)
+"""What A1111 first called a model's hash: 8 digits of the SHA-256 of these 64 KiB (``modules/
+hashes.py`` of stable-diffusion-webui)."""
+AUTOV1_DIGITS = 8
+
+_MAX_DETAILS = 40
 
 
-def file_records(source: Source, digests: Sequence[Digests]) -> tuple[FileRecord, ...]:
-    """The files of a source with their digests, ordered by the bytes of their names."""
-    records = [
-        FileRecord(file.relative, file.stamp.size_bytes, found, file.inspection.format)
-        for file, found in zip(source.files, digests, strict=True)
-    ]
+def hash_ranges(file: SourceFile) -> list[tuple[int, int]]:
+    """The byte ranges of a file whose SHA-256 other tools know it by."""
+    size_bytes = file.stamp.size_bytes
+    ranges = []
+    if _is_known_by_window(file):
+        ranges.append(AUTOV1_RANGE)
+    data_start = file.inspection.data_start
+    if data_start is not None and data_start < size_bytes:
+        ranges.append((data_start, size_bytes))
+    return ranges
+
+
+def file_records(
+    files: Sequence[SourceFile], hashed: Sequence[HashedFile]
+) -> tuple[FileRecord, ...]:
+    """Files of a source with their digests, ordered by the bytes of their names."""
+    records = [_record(file, found) for file, found in zip(files, hashed, strict=True)]
     return tuple(sorted(records, key=lambda record: _path_bytes(record.path)))
+
+
+def _record(file: SourceFile, found: HashedFile) -> FileRecord:
+    ranges = list(found.range_sha256)
+    autov1 = ranges.pop(0)[:AUTOV1_DIGITS] if ranges and _is_known_by_window(file) else None
+    return FileRecord(
+        path=file.relative,
+        size_bytes=file.stamp.size_bytes,
+        digests=found.digests,
+        format=file.inspection.format,
+        tensor_sha256=ranges.pop() if ranges else None,
+        autov1=autov1,
+        is_companion=file.is_companion,
+    )
+
+
+def _is_known_by_window(file: SourceFile) -> bool:
+    is_weights = file.inspection.format is not FileFormat.UNKNOWN and not file.is_companion
+    return is_weights and file.stamp.size_bytes >= AUTOV1_RANGE[1]
 
 
 def content_digest(files: Sequence[FileRecord]) -> str:
@@ -35,7 +72,9 @@ def content_digest(files: Sequence[FileRecord]) -> str:
 
     One file: its SHA-256, whatever it is called. Several: the SHA-256 of what ``sha256sum`` prints
     for them in the order of their names' bytes. Names count then, because loaders go by them.
+    Companions do not count: the weights are the same with and without a preview beside them.
     """
+    files = [file for file in files if not file.is_companion]
     if len(files) == 1:
         return files[0].digests.sha256
     lines = [f"{f.digests.sha256}  ".encode() + _path_bytes(f.path) + b"\n" for f in files]
@@ -58,6 +97,8 @@ def describe(
     }
     if source.summary:
         facts["summary"] = Fact(source.summary, "file content", at)
+    for field, finding in _findings(source, files).items():
+        facts[field] = Fact(finding.value, "file content", at, finding.evidence, finding.sure)
     edits = {}
     if name is not None:
         edits["name"] = Fact(name, "user", at)
@@ -70,18 +111,37 @@ def describe(
         files=files,
         facts=facts,
         edits=edits,
-        security=_security(source),
+        security=security_of(source),
     )
     return StagedModel(content, manifest, name if name is not None else source.name)
 
 
-def _security(source: Source) -> Security:
-    pickled = sorted(file.relative for file in source.files if file.inspection.format in PICKLED)
-    if not pickled:
-        return Security("no_pickle")
-    return Security(
-        "not_checked", tuple(f"pickle: {naming.display(name)}" for name in pickled[:20])
+def _findings(source: Source, files: Sequence[FileRecord]) -> dict[str, Finding]:
+    """What the bytes tell, with the hash that a header records compared with the real one."""
+    findings = dict(source.findings)
+    recorded = findings.pop("recorded_tensor_sha256", None)
+    hashes = {file.tensor_sha256 for file in files if file.tensor_sha256 is not None}
+    if recorded is None or len(hashes) != 1:
+        return findings
+    (actual,) = hashes
+    is_right = recorded.value == actual
+    findings["header_hash"] = Finding(
+        "right" if is_right else "wrong",
+        f"{recorded.evidence}: {str(recorded.value)[:12]}, the tensors hash to {actual[:12]}",
     )
+    return findings
+
+
+def security_of(source: Source) -> Security:
+    """The worst that is known of any of its files, with the names of the files it is about."""
+    found = [(file.relative, file.inspection.security) for file in source.files]
+    worst = max((security.verdict for _, security in found), key=VERDICTS.index)
+    details = [
+        f"{naming.display(name)}: {line}" if len(source.files) > 1 else line
+        for name, security in found
+        for line in security.details
+    ]
+    return Security(worst, tuple(details[:_MAX_DETAILS]))
 
 
 def _path_bytes(path: str) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from modelcellar import journal, naming
 from modelcellar import manifest as manifests
 from modelcellar.bookkeeping import Bookkeeper
+from modelcellar.edits import apply_edits
 from modelcellar.errors import (
     ContentDamagedError,
     ModelNotFoundError,
@@ -15,7 +16,8 @@ from modelcellar.errors import (
 )
 from modelcellar.io import hashing
 from modelcellar.manifest import Manifest
-from modelcellar.records import Digests, EditChanges, JournalEntry, JsonValue, PurgeReport
+from modelcellar.records import Digests, EditChanges, JournalEntry, JsonValue
+from modelcellar.reports import PurgeReport
 from modelcellar.store import Staging
 
 __all__ = ["edit_model", "last_change", "purge", "removal_of", "remove_models", "undo"]
@@ -30,7 +32,7 @@ def edit_model(books: Bookkeeper, model_id: str, changes: EditChanges) -> Manife
     with books.change() as staging:
         _check_present(books, model_id)
         before = books.store.read_row(model_id).manifest
-        after = manifests.apply_edits(before, changes, at=books.timestamp())
+        after = apply_edits(before, changes, at=books.timestamp())
         if after.edits == before.edits:
             return before
         manifests.encode(after)  # what cannot be written must not be in the journal either

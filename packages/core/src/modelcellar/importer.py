@@ -19,21 +19,15 @@ from pathlib import Path
 from modelcellar import journal, naming
 from modelcellar import manifest as manifests
 from modelcellar.bookkeeping import Bookkeeper, Outcome, StagedModel
-from modelcellar.content import content_digest, describe, file_records
+from modelcellar.content import content_digest, describe, file_records, hash_ranges
+from modelcellar.edits import user_text
 from modelcellar.errors import CellarError, SourceRefusedError
 from modelcellar.failures import failure
 from modelcellar.io import hashing
 from modelcellar.io.compare import could_be_equal
 from modelcellar.io.validator import validate_import_source
-from modelcellar.records import (
-    Digests,
-    ErrorInfo,
-    ImportMode,
-    ImportReport,
-    ImportResult,
-    ModelType,
-    Progress,
-)
+from modelcellar.records import ErrorInfo, HashedFile, ModelType
+from modelcellar.reports import ImportMode, ImportReport, ImportResult, Progress
 from modelcellar.sources import Source, SourceFile, Stamp, find_sources
 from modelcellar.store import Staging
 from modelcellar.tally import Tally
@@ -92,7 +86,7 @@ class Importer:
         on_result: Callable[[ImportResult], object] | None = None,
     ) -> None:
         self.books = books
-        name = manifests.user_text(options.name) if options.name is not None else ""
+        name = user_text(options.name) if options.name is not None else ""
         self.options = replace(options, name=name or None)
         self.min_free_bytes = min_free_bytes
         self._tally = Tally(on_progress, on_result)
@@ -143,7 +137,7 @@ class Importer:
     def _work(self, source: Source, staging: Staging | None) -> None:
         """Take one source as far as the staging folder; without one (a dry run) only plan it."""
         try:
-            known = self._known_digests(source)
+            known = self._known_digest(source)
             if known is not None and self._is_known(source, known):
                 return
             self._validate(source)
@@ -167,27 +161,27 @@ class Importer:
             min_free_bytes=self.min_free_bytes,
         )
 
-    def _known_digests(self, source: Source) -> list[Digests] | None:
-        """Digests of a source that may be there already, so that a duplicate writes nothing.
+    def _known_digest(self, source: Source) -> str | None:
+        """Content digest of a source that may be there already: a duplicate writes nothing.
 
         Only the whole file proves that; most files of a size that is known are told apart by a
         few samples, and then need not be read twice.
         """
-        if not all(self._may_be_known(file) for file in source.files):
+        if not all(self._may_be_known(file) for file in source.weights):
             return None
-        return self._digests(source)
+        return self._digest(source)
 
-    def _digests(self, source: Source) -> list[Digests]:
-        digests = []
+    def _digest(self, source: Source) -> str:
+        found_all = []
         before = 0
-        for file in source.files:
+        for file in source.weights:
             tell = self._tally.byte_progress("compare", file, before)
             found = hashing.hash_file(file.path, progress=tell)
             _check_unchanged(file)
             before += found.size_bytes
             self._tally.bytes_read += found.size_bytes
-            digests.append(found.digests)
-        return digests
+            found_all.append(found)
+        return content_digest(file_records(source.weights, found_all))
 
     def _may_be_known(self, file: SourceFile) -> bool:
         size = file.stamp.size_bytes
@@ -200,8 +194,7 @@ class Importer:
         )
         return any(could_be_equal(file.path, other, size) for other in chain(staged, present))
 
-    def _is_known(self, source: Source, known: Sequence[Digests]) -> bool:
-        digest = content_digest(file_records(source, known))
+    def _is_known(self, source: Source, digest: str) -> bool:
         if any(digest == waiting.model.manifest.content_digest for waiting in self._waiting):
             # The twin is about to be published; it is a duplicate from then on.
             self._waiting.append(_Waiting(source, self._twin(digest)))
@@ -210,22 +203,23 @@ class Importer:
         if present is not None and self.books.is_well(present):
             self._tally.duplicate(source, present.id)
             return True
-        if any(self._content(twin) == digest for twin in self._planned.get(source.size_bytes, ())):
+        if any(
+            self._content(twin) == digest for twin in self._planned.get(_weights_bytes(source), ())
+        ):
             self._tally.duplicate(source, None)
             return True
         return False
 
-    def _plan(self, source: Source, known: Sequence[Digests] | None) -> None:
+    def _plan(self, source: Source, known: str | None) -> None:
         """Remember what a dry run would import, for its twins that come later."""
-        content = None if known is None else content_digest(file_records(source, known))
-        self._planned.setdefault(source.size_bytes, []).append(_Planned(source, content))
-        for file in source.files:
+        twins = self._planned.setdefault(_weights_bytes(source), [])
+        twins.append(_Planned(source, known))
+        for file in source.weights:
             self._staged_files.setdefault(file.stamp.size_bytes, []).append(file.path)
 
     def _content(self, planned: _Planned) -> str:
         if planned.content is None:
-            digests = self._digests(planned.source)
-            planned.content = content_digest(file_records(planned.source, digests))
+            planned.content = self._digest(planned.source)
         return planned.content
 
     def _twin(self, digest: str) -> StagedModel:
@@ -235,7 +229,7 @@ class Importer:
     def _stage(self, source: Source, staging: Staging) -> None:
         content = staging.new_folder()
         try:
-            digests = self._copy(source, content)
+            hashed = self._copy(source, content)
         except OSError:
             # The sources after this one may need its space.
             shutil.rmtree(content)
@@ -244,7 +238,7 @@ class Importer:
         self._tally.bytes_written += source.size_bytes
         model = describe(
             source,
-            file_records(source, digests),
+            file_records(source.files, hashed),
             content,
             name=self.options.name,
             model_type=self.options.model_type,
@@ -255,19 +249,22 @@ class Importer:
         self._waiting_bytes += source.size_bytes
         self._waiting.append(_Waiting(source, model))
 
-    def _copy(self, source: Source, content: Path) -> list[Digests]:
-        digests = []
+    def _copy(self, source: Source, content: Path) -> list[HashedFile]:
+        hashed = []
         before = 0
         for file in source.files:
             target = content / file.relative
             target.parent.mkdir(parents=True, exist_ok=True)
             tell = self._tally.byte_progress("copy", file, before)
-            copied = hashing.copy_with_hashing(file.path, target, publish=False, progress=tell)
+            copied = hashing.copy_with_hashing(
+                file.path, target, publish=False, ranges=hash_ranges(file), progress=tell
+            )
             _check_unchanged(file)
             before += copied.size_bytes
-            digests.append(copied.digests)
-            self._staged_files.setdefault(copied.size_bytes, []).append(target)
-        return digests
+            hashed.append(copied)
+            if not file.is_companion:
+                self._staged_files.setdefault(copied.size_bytes, []).append(target)
+        return hashed
 
     def _batch_is_full(self) -> bool:
         return bool(self._waiting) and (
@@ -314,7 +311,13 @@ class Importer:
             )
         elif self.options.mode is ImportMode.MOVE:
             error = _delete_originals(source)
-        self._tally.imported(source, manifests.to_record(outcome.manifest), error)
+        model = manifests.to_record(outcome.manifest)
+        same = tuple(self.books.catalog.same_tensors(model))
+        self._tally.imported(source, model, error, same_tensors=same)
+
+
+def _weights_bytes(source: Source) -> int:
+    return sum(file.stamp.size_bytes for file in source.weights)
 
 
 def _check_unchanged(file: SourceFile) -> None:
@@ -369,5 +372,7 @@ def _is_behind_link(source: Source, file: SourceFile) -> bool:
     """Whether the named file or folder, or something below it on the way to the file, is a link."""
     if source.behind_link or source.path.is_symlink() or file.path.is_symlink():
         return True
+    if not file.path.is_relative_to(source.path):
+        return False  # It lies beside the file that stands for the model.
     below = file.path.relative_to(source.path)
     return file.path.resolve() != source.path.resolve() / below

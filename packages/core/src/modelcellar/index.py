@@ -17,7 +17,16 @@ import apsw
 from modelcellar import manifest as manifests
 from modelcellar import naming
 from modelcellar.errors import LibraryFormatError
-from modelcellar.index_schema import APPLICATION_ID, CREATE_TABLES, UPSERT_MODEL
+from modelcellar.index_schema import (
+    ADD_IMAGE_HASHES,
+    APPLICATION_ID,
+    CREATE_TABLES,
+    INSERT_FILE,
+    MODELS_BY_DIGEST_START,
+    MODELS_CALLED,
+    MODELS_WITH_TENSORS,
+    UPSERT_MODEL,
+)
 from modelcellar.manifest import Manifest
 from modelcellar.records import ModelRecord
 
@@ -106,9 +115,13 @@ def _create_tables(connection: apsw.Connection) -> None:
     connection.execute(CREATE_TABLES)
 
 
+def _add_image_hashes(connection: apsw.Connection) -> None:
+    connection.execute(ADD_IMAGE_HASHES)
+
+
 SqlValue = str | bytes | int | float | None
 Migration = Callable[[apsw.Connection], None]
-MIGRATIONS: tuple[Migration, ...] = (_create_tables,)
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_image_hashes)
 """Step ``n`` brings ``user_version`` from ``n`` to ``n + 1``."""
 
 
@@ -233,6 +246,14 @@ class Catalog:
         )
         return [(model_id, path.decode("utf-8", "surrogateescape")) for model_id, path in rows]
 
+    def same_tensors(self, model: ModelRecord) -> list[str]:
+        """Ids of other models that hold the same tensors, whatever their headers say."""
+        found: set[str] = set()
+        for file in model.files:
+            if file.tensor_sha256 is not None:
+                found.update(self._ids(MODELS_WITH_TENSORS, file.tensor_sha256))
+        return sorted(found - {model.id})
+
     def resolve(self, text: str) -> list[str]:
         """Ids of the models that ``text`` names: an id, else a name or digest, else a prefix."""
         if not text:
@@ -241,12 +262,7 @@ class Catalog:
         text = naming.display(text)
         if self._value("SELECT 1 FROM models WHERE id = ?", text):
             return [text]
-        exact = self._ids(
-            "SELECT id FROM models WHERE name = ?1 COLLATE NOCASE UNION SELECT m.id FROM models m "
-            "JOIN files f ON f.model = m.rowid WHERE f.blake3 = ?2 OR f.sha256 = ?2",
-            text,
-            text.lower(),
-        )
+        exact = self._ids(MODELS_CALLED, text, text.lower())
         if exact:
             return exact
         prefixed = self._ids(
@@ -254,11 +270,7 @@ class Catalog:
         )
         if prefixed or len(text) < 6:
             return prefixed
-        return self._ids(
-            "SELECT DISTINCT m.id FROM models m JOIN files f ON f.model = m.rowid "
-            "WHERE f.blake3 BETWEEN ?1 AND ?1 || 'g' OR f.sha256 BETWEEN ?1 AND ?1 || 'g'",
-            text.lower(),
-        )
+        return self._ids(MODELS_BY_DIGEST_START, text.lower())
 
     def names(self) -> list[str]:
         """Every model's name, for "did you mean"."""
@@ -300,11 +312,12 @@ class Catalog:
         rowid = self._value("SELECT rowid FROM models WHERE id = ?", manifest.id)
         self.connection.execute("DELETE FROM files WHERE model = ?", (rowid,))
         self.connection.executemany(
-            "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)",
+            INSERT_FILE,
             [
                 (
                     *(rowid, file.path.encode("utf-8", "surrogateescape"), file.size_bytes),
                     *(file.digests.blake3, file.digests.sha256, file.format.value),
+                    *(file.tensor_sha256, file.autov1),
                 )
                 for file in manifest.files
             ],

@@ -1,6 +1,15 @@
 """The SQL of the catalog's own tables. The search index over them is in ``search/fts5.py``."""
 
-__all__ = ["APPLICATION_ID", "CREATE_TABLES", "UPSERT_MODEL"]
+__all__ = [
+    "ADD_IMAGE_HASHES",
+    "APPLICATION_ID",
+    "CREATE_TABLES",
+    "INSERT_FILE",
+    "MODELS_BY_DIGEST_START",
+    "MODELS_CALLED",
+    "MODELS_WITH_TENSORS",
+    "UPSERT_MODEL",
+]
 
 APPLICATION_ID = 0x4D434C52
 """``MCLR``: tells ``file`` and us that this SQLite file is a modelcellar catalog."""
@@ -40,6 +49,35 @@ CREATE TABLE files (
 CREATE INDEX files_size ON files (size_bytes);
 CREATE INDEX files_blake3 ON files (blake3);
 CREATE INDEX files_sha256 ON files (sha256);
+"""
+
+ADD_IMAGE_HASHES = """
+ALTER TABLE files ADD COLUMN tensor_sha256 TEXT;
+ALTER TABLE files ADD COLUMN autov1 TEXT;
+CREATE INDEX files_tensor_sha256 ON files (tensor_sha256) WHERE tensor_sha256 IS NOT NULL;
+CREATE INDEX files_autov1 ON files (autov1) WHERE autov1 IS NOT NULL;
+"""
+
+INSERT_FILE = (
+    "INSERT INTO files (model, path, size_bytes, blake3, sha256, format, tensor_sha256, autov1)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+MODELS_CALLED = """
+SELECT id FROM models WHERE name = ?1 COLLATE NOCASE
+UNION SELECT m.id FROM models m JOIN files f ON f.model = m.rowid
+WHERE f.blake3 = ?2 OR f.sha256 = ?2 OR f.tensor_sha256 = ?2 OR f.autov1 = ?2
+"""
+
+MODELS_BY_DIGEST_START = """
+SELECT DISTINCT m.id FROM models m JOIN files f ON f.model = m.rowid
+WHERE f.blake3 BETWEEN ?1 AND ?1 || 'g' OR f.sha256 BETWEEN ?1 AND ?1 || 'g'
+OR f.tensor_sha256 BETWEEN ?1 AND ?1 || 'g'
+"""
+
+MODELS_WITH_TENSORS = """
+SELECT DISTINCT m.id FROM models m JOIN files f ON f.model = m.rowid
+WHERE f.tensor_sha256 = ? ORDER BY m.id
 """
 
 _COLUMNS = (

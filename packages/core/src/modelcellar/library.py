@@ -12,6 +12,7 @@ from modelcellar import manifest as manifests
 from modelcellar import naming
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.config import Settings, load_settings, state_folder
+from modelcellar.edits import apply_edits
 from modelcellar.errors import (
     AmbiguousModelError,
     LibraryFormatError,
@@ -26,12 +27,14 @@ from modelcellar.records import (
     EditChanges,
     FileFormat,
     FileRecord,
-    ImportMode,
-    ImportReport,
-    ImportResult,
     JournalEntry,
     ModelRecord,
     ModelType,
+)
+from modelcellar.reports import (
+    ImportMode,
+    ImportReport,
+    ImportResult,
     Progress,
     PurgeReport,
     RebuildReport,
@@ -187,6 +190,10 @@ class ModelLibrary:
         """
         return manifests.to_record(self._resolve(text))
 
+    def same_tensors(self, model: ModelRecord) -> list[str]:
+        """Ids of other models with the same tensors under an edited header."""
+        return self._read(lambda catalog: catalog.same_tensors(model))
+
     def edit(self, text: str, changes: EditChanges, *, dry_run: bool = False) -> ModelRecord:
         """Change what the user says about a model; guesses stay beside the user's word.
 
@@ -197,9 +204,7 @@ class ModelLibrary:
 
         found = self._resolve(text)
         if dry_run:
-            return manifests.to_record(
-                manifests.apply_edits(found, changes, at=self._books.timestamp())
-            )
+            return manifests.to_record(apply_edits(found, changes, at=self._books.timestamp()))
         with self._changing():
             return manifests.to_record(edit_model(self._books, found.id, changes))
 

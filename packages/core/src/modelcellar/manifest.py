@@ -6,17 +6,18 @@ are kept when a manifest is written again, so an older program never loses what 
 
 import codecs
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from modelcellar import naming
-from modelcellar.errors import LibraryFormatError, UsageError
+from modelcellar.errors import LibraryFormatError
 from modelcellar.records import (
+    Confidence,
     Digests,
-    EditChanges,
     FileFormat,
     FileRecord,
+    Finding,
     Identity,
     JsonValue,
     ModelRecord,
@@ -25,21 +26,23 @@ from modelcellar.records import (
 )
 
 _Kind = TypeVar("_Kind", ModelType, FileFormat)
+_SHOWN_APART = frozenset({"name", "format", "summary", "tags", "note"})
 
 __all__ = [
     "FORMAT",
     "Fact",
     "Manifest",
-    "apply_edits",
     "decode",
     "encode",
     "is_writable",
     "to_record",
-    "user_text",
 ]
 
 FORMAT = 1
 """Format number written into every manifest. A higher number is never rewritten by this version."""
+
+COMPANION = "companion"
+"""The ``role`` of a file that does not count for what the model is."""
 
 MAX_SIZE_BYTES = (1 << 63) - 1
 """What the catalog's integers hold, and more than any file system does."""
@@ -47,11 +50,16 @@ MAX_SIZE_BYTES = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One value, who said so (``file name``, ``file content``, ``user``) and when."""
+    """One value, who said so (``file name``, ``file content``, ``user``) and when.
+
+    What a file's content tells also has its ``evidence`` in words and how ``sure`` it is.
+    """
 
     value: JsonValue
     source: str
     at: str
+    evidence: str | None = None
+    sure: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +141,8 @@ def decode(data: bytes, origin: str) -> Manifest:
             edits=_facts(document.get("edits")),
             identity=_identity(_dict(document.get("identity"))),
             security=_security(_dict(document.get("security"))),
-            verified_at=_optional_text(document.get("verified_at")),
-            damaged_at=_optional_text(document.get("damaged_at")),
+            verified_at=_optional(_text, document.get("verified_at")),
+            damaged_at=_optional(_text, document.get("damaged_at")),
             raw=document,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -172,49 +180,12 @@ def to_record(manifest: Manifest) -> ModelRecord:
         note=text("note") or "",
         verified_at=manifest.verified_at,
         damaged_at=manifest.damaged_at,
+        findings={
+            name: Finding(fact.value, fact.evidence or fact.source, fact.sure or Confidence.CERTAIN)
+            for name, fact in known.items()
+            if name not in _SHOWN_APART
+        },
     )
-
-
-def apply_edits(manifest: Manifest, changes: EditChanges, *, at: str) -> Manifest:
-    """The manifest with the user's changes. An empty text takes an edit back; times are ``at``.
-
-    Raises:
-        UsageError: a text that UTF-8 cannot spell.
-    """
-    edits = dict(manifest.edits)
-
-    def put(name: str, value: JsonValue) -> None:
-        if value == "" or (value == [] and name not in manifest.facts):
-            edits.pop(name, None)
-        elif name not in edits or edits[name].value != value:
-            edits[name] = Fact(value, "user", at)
-
-    texts = {"name": changes.name, "base_model": changes.base_model, "note": changes.note}
-    for name, value in texts.items():
-        if value is not None:
-            put(name, user_text(value))
-    if changes.model_type is not None:
-        put("type", changes.model_type.value)
-    if changes.add_tags or changes.remove_tags:
-        kept = [tag for tag in to_record(manifest).tags if tag not in changes.remove_tags]
-        added = [tag for tag in map(user_text, changes.add_tags) if tag]
-        put("tags", list(dict.fromkeys(kept + added)))
-    return replace(manifest, edits=edits)
-
-
-def user_text(text: str) -> str:
-    """A text as the user means it, without the space around it.
-
-    Raises:
-        UsageError: UTF-8 cannot spell it.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"{naming.display(text)!r} is not UTF-8 text", "Type it anew, or set a UTF-8 locale."
-        ) from None
-    return text.strip()
 
 
 def _file_document(
@@ -228,6 +199,15 @@ def _file_document(
         "blake3": file.digests.blake3,
         "sha256": file.digests.sha256,
         "format": file.format.value,
+        **{key: value for key, value in _optional_keys(file).items() if value},
+    }
+
+
+def _optional_keys(file: FileRecord) -> dict[str, JsonValue]:
+    return {
+        "tensor_sha256": file.tensor_sha256,
+        "autov1": file.autov1,
+        "role": COMPANION if file.is_companion else None,
     }
 
 
@@ -256,6 +236,9 @@ def _file(entry: Mapping[str, JsonValue]) -> FileRecord:
         size_bytes=size_bytes,
         digests=Digests(blake3=_digest(entry["blake3"]), sha256=_digest(entry["sha256"])),
         format=_member(FileFormat, entry.get("format"), FileFormat.UNKNOWN),
+        tensor_sha256=_optional(_digest, entry.get("tensor_sha256")),
+        autov1=_optional(_text, entry.get("autov1")),
+        is_companion=entry.get("role") == COMPANION,
     )
 
 
@@ -274,11 +257,11 @@ def _identity_document(manifest: Manifest) -> dict[str, JsonValue]:
 def _identity(document: Mapping[str, JsonValue]) -> Identity:
     return Identity(
         status=_text(document.get("status", "unknown")),
-        provider=_optional_text(document.get("provider")),
-        repo_id=_optional_text(document.get("repo_id")),
-        revision=_optional_text(document.get("revision")),
-        path=_optional_text(document.get("path")),
-        evidence=_optional_text(document.get("evidence")),
+        provider=_optional(_text, document.get("provider")),
+        repo_id=_optional(_text, document.get("repo_id")),
+        revision=_optional(_text, document.get("revision")),
+        path=_optional(_text, document.get("path")),
+        evidence=_optional(_text, document.get("evidence")),
     )
 
 
@@ -293,6 +276,8 @@ def _facts_document(
     document = {}
     for name, fact in facts.items():
         keys = {"value": fact.value, "source": fact.source, "at": fact.at}
+        if fact.evidence is not None:
+            keys |= {"evidence": fact.evidence, "sure": fact.sure}
         known = _dict(raw.get(name))
         # What else was said of a value is not true of the one that took its place.
         unchanged = all(known.get(key) == value for key, value in keys.items())
@@ -302,7 +287,13 @@ def _facts_document(
 
 def _facts(document: JsonValue) -> dict[str, Fact]:
     return {
-        name: Fact(entry["value"], _text(entry["source"]), _text(entry["at"]))
+        name: Fact(
+            entry["value"],
+            _text(entry["source"]),
+            _text(entry["at"]),
+            _optional(_text, entry.get("evidence")),
+            _confidence(entry.get("sure")),
+        )
         for name, entry in _dict(document).items()
     }
 
@@ -311,14 +302,18 @@ def _member(kind: type[_Kind], text: JsonValue, default: _Kind) -> _Kind:
     return kind(text) if text in kind.__members__.values() else default
 
 
+def _confidence(text: JsonValue) -> Confidence | None:
+    return Confidence(text) if text in Confidence.__members__.values() else None
+
+
 def _text(value: JsonValue) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a text")
     return value
 
 
-def _optional_text(value: JsonValue) -> str | None:
-    return None if value is None else _text(value)
+def _optional(read: Callable[[JsonValue], str], value: JsonValue) -> str | None:
+    return None if value is None else read(value)
 
 
 def _tags(value: JsonValue) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ UTF-8 the way ``os.fsdecode`` does (lone surrogates), so that ``os.fsencode`` gi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 JsonValue = Any
 """What ``json.loads`` returns; narrowed by whoever reads it."""
@@ -25,6 +25,11 @@ class FileFormat(StrEnum):
     TORCHSCRIPT = "torchscript"
     TFLITE = "tflite"
     MEDIAPIPE_TASK = "mediapipe_task"
+    GGML = "ggml"
+    CTRANSLATE2 = "ctranslate2"
+    COREML = "coreml"
+    TFJS = "tfjs"
+    NUMPY = "numpy"
     UNKNOWN = "unknown"
 
 
@@ -49,22 +54,6 @@ class ModelType(StrEnum):
     UNKNOWN = "unknown"
 
 
-class ImportMode(StrEnum):
-    """What happens to the original of an import."""
-
-    COPY = "copy"
-    MOVE = "move"
-
-
-class ImportStatus(StrEnum):
-    """What became of one source."""
-
-    IMPORTED = "imported"
-    DUPLICATE = "duplicate"
-    REFUSED = "refused"
-    FAILED = "failed"
-
-
 @dataclass(frozen=True, slots=True)
 class Digests:
     """Both digests of one whole file."""
@@ -83,27 +72,87 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Security:
+    """What is known about code that loading the model would run. Never the word "safe".
+
+    ``verdict``: ``no_pickle``, ``tensors_only``, ``known_classes``, ``unknown_imports``,
+    ``dangerous_imports``, ``unreadable``; ``not_checked`` for what came in before there were
+    verdicts. ``details`` name what a pickle imports.
+    """
+
+    verdict: str
+    details: tuple[str, ...] = ()
+
+
+NO_PICKLE = Security("no_pickle")
+
+
+class Confidence(StrEnum):
+    """How sure a finding is."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    GUESS = "guess"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that bytes tell about a model, the evidence in words, and how sure it is."""
+
+    value: JsonValue
+    evidence: str
+    sure: Confidence = Confidence.CERTAIN
+
+
+class Tensor(NamedTuple):
+    """One tensor as its file describes it; ``shape`` outermost dimension first, as in torch."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """What the bytes of one file tell.
 
-    ``summary`` is one short line for people ("15 tensors, F32, 309,633 parameters"); ``facts``
-    are the same and more for machines, JSON values only, bounded in size.
+    ``technical`` is one short line of its structure ("15 tensors, F32, 309,633 parameters");
+    ``summary`` has in front of it what model it is; ``facts`` are the same and more for machines,
+    JSON values only, bounded in size. ``findings`` say what model it is, by field (see
+    :mod:`modelcellar.formats.classify`). ``also`` are other formats that the same bytes can be read
+    as. ``data_start`` is where the tensor data begin in a safetensors file. ``tensors`` are there
+    only when they were asked for.
     """
 
     format: FileFormat
     summary: str = ""
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
     refusal: Refusal | None = None
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    security: Security = NO_PICKLE
+    also: tuple[FileFormat, ...] = ()
+    data_start: int | None = None
+    tensors: tuple[Tensor, ...] = ()
+    technical: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One file of a model."""
+    """One file of a model.
+
+    ``tensor_sha256`` is the SHA-256 of a safetensors file's bytes after its header, which editing
+    the header does not change (its first 12 digits are the image tools' "AutoV3"). ``autov1`` are
+    the 8 digits that A1111 first called a model's hash. A companion is a preview, a note or a
+    configuration beside the weights; it does not count for what the model is.
+    """
 
     path: str
     size_bytes: int
     digests: Digests
     format: FileFormat = FileFormat.UNKNOWN
+    tensor_sha256: str | None = None
+    autov1: str | None = None
+    is_companion: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +165,6 @@ class Identity:
     revision: str | None = None
     path: str | None = None
     evidence: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Security:
-    """What is known about code that loading the model would run. Never the word "safe"."""
-
-    verdict: str
-    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,27 +186,12 @@ class ModelRecord:
     note: str = ""
     verified_at: str | None = None
     damaged_at: str | None = None
+    findings: Mapping[str, Finding] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all files together."""
         return sum(file.size_bytes for file in self.files)
-
-
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """What became of one source: a file, or a folder that is one model.
-
-    ``format``, ``summary`` and ``size_bytes`` say what it is, as far as it was looked at.
-    """
-
-    source: str
-    status: ImportStatus
-    model_id: str | None = None
-    error: "ErrorInfo | None" = None
-    format: FileFormat = FileFormat.UNKNOWN
-    summary: str = ""
-    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,58 +204,6 @@ class ErrorInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file in an imported folder that was left alone because it is not a model."""
-
-    source: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """What one import did. ``bytes_written`` counts content only, not the library's own records."""
-
-    results: tuple[ImportResult, ...]
-    models: tuple[ModelRecord, ...]
-    skipped: tuple[Skipped, ...] = ()
-    bytes_read: int = 0
-    bytes_written: int = 0
-    seconds: float = 0.0
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SearchReport:
-    """One page of models and how many there are in all."""
-
-    query: str
-    total: int
-    models: tuple[ModelRecord, ...]
-    took_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """One file of the library that is not what it was when it came in."""
-
-    model_id: str
-    path: str
-    expected: str
-    actual: str
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """What a verification found. ``checked`` and ``ok`` count models."""
-
-    checked: int
-    ok: int
-    damaged: tuple[Damage, ...]
-    missing: tuple[Damage, ...]
-    not_reached: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class JournalEntry:
     """One change that can be taken back."""
 
@@ -239,36 +213,6 @@ class JournalEntry:
     model_ids: tuple[str, ...]
     details: Mapping[str, JsonValue] = field(default_factory=dict)
     undone_at: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a long piece of work is. Totals may grow while folders are still being read."""
-
-    phase: str
-    files_done: int
-    files_total: int
-    bytes_done: int
-    bytes_total: int
-    current: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RebuildReport:
-    """What a rebuild of the catalog found; ``problems`` names manifests that could not be read."""
-
-    models: int
-    seconds: float
-    problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PurgeReport:
-    """What a purge deleted for good (or, in a dry run, would): removed models and their bytes."""
-
-    model_ids: tuple[str, ...]
-    size_bytes: int
-    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,3 +244,5 @@ class HashedFile:
     size_bytes: int
     digests: Digests
     seconds: float
+    range_sha256: tuple[str, ...] = ()
+    """SHA-256 of each byte range that was asked for, in that order."""

@@ -4,18 +4,12 @@ import os
 import time
 from collections.abc import Callable
 
+from modelcellar.content import security_of
 from modelcellar.errors import SourceRefusedError
 from modelcellar.failures import failure
 from modelcellar.io.hashing import ByteProgress
-from modelcellar.records import (
-    ErrorInfo,
-    ImportReport,
-    ImportResult,
-    ImportStatus,
-    ModelRecord,
-    Progress,
-    Skipped,
-)
+from modelcellar.records import ErrorInfo, ModelRecord
+from modelcellar.reports import ImportReport, ImportResult, ImportStatus, Progress, Skipped
 from modelcellar.sources import NotTaken, Source, SourceFile
 
 __all__ = ["Tally"]
@@ -63,13 +57,18 @@ class Tally:
         self.progress("copy")
 
     def imported(
-        self, source: Source, model: ModelRecord | None, error: ErrorInfo | None = None
+        self,
+        source: Source,
+        model: ModelRecord | None,
+        error: ErrorInfo | None = None,
+        *,
+        same_tensors: tuple[str, ...] = (),
     ) -> None:
         """A source that is in the library now (or, in a dry run, would be)."""
         if model is not None:
             self._models.append(model)
         model_id = model.id if model is not None else None
-        self._source_result(source, ImportStatus.IMPORTED, model_id, error)
+        self._source_result(source, ImportStatus.IMPORTED, model_id, error, same_tensors)
 
     def duplicate(self, source: Source, model_id: str | None) -> None:
         """A source whose bytes the library had already (or, in a dry run, would have by then)."""
@@ -125,6 +124,7 @@ class Tally:
         status: ImportStatus,
         model_id: str | None,
         error: ErrorInfo | None = None,
+        same_tensors: tuple[str, ...] = (),
     ) -> None:
         self._result(
             ImportResult(
@@ -135,6 +135,10 @@ class Tally:
                 format=source.format,
                 summary=source.summary,
                 size_bytes=source.size_bytes,
+                files=tuple(file.relative for file in source.files),
+                findings=source.findings,
+                security=security_of(source),
+                same_tensors=same_tensors,
             )
         )
 

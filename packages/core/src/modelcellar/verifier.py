@@ -16,7 +16,8 @@ from modelcellar.errors import CellarError
 from modelcellar.formats import inspect_file
 from modelcellar.io import hashing
 from modelcellar.manifest import Manifest, is_writable
-from modelcellar.records import Damage, FileRecord, Progress, VerifyReport
+from modelcellar.records import FileRecord
+from modelcellar.reports import Damage, Progress, VerifyReport
 
 __all__ = ["Verifier"]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from modelcellar.records import ErrorInfo, HashedFile, Progress
+from modelcellar.records import ErrorInfo, HashedFile
+from modelcellar.reports import Progress
 from modelcellar_cli.boundary import ExitCode, describe, report
 from modelcellar_cli.checksums import Listed, escape_name, parse_list, tag_lines
 from modelcellar_cli.options import CellarCommand, Options

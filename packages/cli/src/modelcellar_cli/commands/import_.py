@@ -1,18 +1,15 @@
 """``cellar import``: take model files and folders into the library."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelcellar.records import (
-    FileFormat,
-    ImportMode,
-    ImportReport,
-    ImportStatus,
-    ModelType,
-)
+from modelcellar.records import FileFormat, ModelType
+from modelcellar.reports import ImportMode, ImportReport, ImportStatus
 from modelcellar_cli.boundary import LIBRARY_BUSY, NO_SPACE, ExitCode
+from modelcellar_cli.findings import TITLE_WIDTH, security_lines
 from modelcellar_cli.options import CellarCommand, Options, one_of
 from modelcellar_cli.output import (
     counted,
@@ -31,11 +28,14 @@ from modelcellar_cli.session import library_to_import_into
 from modelcellar_cli.tables import Column
 
 if TYPE_CHECKING:
-    from modelcellar.records import ImportResult
+    from modelcellar.reports import ImportResult
 
 TYPES = [kind.value for kind in ModelType]
 TAKEN = {ImportStatus.IMPORTED, ImportStatus.DUPLICATE}
 WOULD = "would import"
+WARNED = {"unknown_imports", "dangerous_imports", "unreadable"}
+SHOWN_FILES = 20
+"""Files of one model that a dry run names; a pipeline may have hundreds."""
 COLUMNS = (
     Column("SOURCE", cut_order=1),
     Column("WHAT IT IS", cut_order=1),
@@ -132,6 +132,11 @@ def report_to_json(report: ImportReport) -> dict[str, Any]:
                 "status": result.status.value,
                 "model_id": result.model_id,
                 "error": error_to_json(result.error),
+                "files": [path_fields("path", name) for name in result.files],
+                "summary": result.summary,
+                "type": _type(result),
+                "verdict": result.security.verdict,
+                "same_tensors": list(result.same_tensors),
             }
             for result in report.results
         ],
@@ -158,7 +163,7 @@ def _show(options: Options, report: ImportReport) -> None:
 
 def _show_to_people(options: Options, report: ImportReport) -> None:
     if report.results:
-        emit_table(COLUMNS, [_row(result, report.dry_run) for result in report.results])
+        emit_table(COLUMNS, list(_rows(report)))
         emit_lines([""])
     problems = [(result, result.error) for result in report.results if result.error is not None]
     for result, error in problems:
@@ -166,13 +171,42 @@ def _show_to_people(options: Options, report: ImportReport) -> None:
         emit_lines([f"  why:  {show_text(error.message)}"])
         if error.hint:
             emit_lines([f"  next: {show_text(error.hint)}"])
-    if problems:
+    notes = [note for result in report.results for note in _notes(result)]
+    emit_lines(notes)
+    if problems or notes:
         emit_lines([""])
     emit_lines([_counts(report), _totals(report)])
     if report.dry_run:
         talk(options, "Nothing was changed. Run it without --dry-run to do it.")
     elif any(result.status is ImportStatus.IMPORTED for result in report.results):
         talk(options, "Take it back: cellar undo    Find a model: cellar search WORDS")
+
+
+def _rows(report: ImportReport) -> Iterator[list[str]]:
+    """A row for each source; in a dry run also one for each file that belongs to it."""
+    for result in report.results:
+        yield _row(result, report.dry_run)
+        if report.dry_run and len(result.files) > 1:
+            for name in result.files[:SHOWN_FILES]:
+                yield [f"  + {show_text(name)}", "", "", "", ""]
+            if len(result.files) > SHOWN_FILES:
+                yield [f"  + {len(result.files) - SHOWN_FILES:,} more files", "", "", "", ""]
+
+
+def _notes(result: "ImportResult") -> Iterator[str]:
+    """What a person should know although the import went well."""
+    where = show_text(Path(result.source).name or result.source)
+    if result.security.verdict in WARNED and result.status in TAKEN:
+        what, *more = security_lines(result.security)
+        named = ", ".join(text.strip() for text in more)
+        yield f"note {where}: {what[TITLE_WIDTH:]}{': ' if named else ''}{named}"
+    if result.same_tensors:
+        yield f"note {where}: the same weights under another header as {result.same_tensors[0]}"
+
+
+def _type(result: "ImportResult") -> str:
+    found = result.findings.get("type")
+    return str(found.value) if found is not None else ModelType.UNKNOWN.value
 
 
 def _row(result: "ImportResult", dry_run: bool) -> list[str]:

@@ -2,7 +2,8 @@
 
 import click
 
-from modelcellar.records import FileFormat, ModelRecord, ModelType, SearchReport
+from modelcellar.records import FileFormat, ModelRecord, ModelType
+from modelcellar.reports import SearchReport
 from modelcellar_cli.options import CellarCommand, Options, one_of
 from modelcellar_cli.output import (
     counted,
@@ -25,7 +26,7 @@ COLUMNS = (
     Column("ID", cut_order=2),
     Column("NAME", cut_order=1),
     Column("TYPE"),
-    Column("FORMAT"),
+    Column("FAMILY", cut_order=1),
     Column("SIZE", right=True),
     Column("ADDED"),
 )
@@ -80,7 +81,7 @@ def _row(model: ModelRecord) -> list[str]:
         show_text(model.id),
         show_text(model.name),
         model.type.value,
-        model.format.value,
+        show_text(model.family or "-"),
         human_size(model.size_bytes),
         local_day(model.added_at),
     ]

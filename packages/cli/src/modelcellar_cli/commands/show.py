@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from modelcellar.records import ModelRecord
+from modelcellar.records import FileRecord, ModelRecord
+from modelcellar_cli.findings import finding_lines, line, security_lines
 from modelcellar_cli.options import CellarCommand, Options
 from modelcellar_cli.output import (
     emit_json,
@@ -12,6 +13,7 @@ from modelcellar_cli.output import (
     human_size,
     model_to_json,
     path_fields,
+    short_hashes,
     show_text,
 )
 from modelcellar_cli.session import open_library
@@ -19,18 +21,20 @@ from modelcellar_cli.session import open_library
 
 @click.command("show", cls=CellarCommand)
 @click.argument("model")
+@click.option("-v", "--verbose", is_flag=True, help="Everything known, each with its evidence.")
 @click.pass_obj
-def command(options: Options, model: str) -> None:
-    """Show all that is known about MODEL: an id, the beginning of one, a name or a digest."""
+def command(options: Options, model: str, verbose: bool) -> None:
+    """Show what is known about MODEL: an id, the beginning of one, a name or a digest."""
     with open_library(options) as library:
         found = library.get(model)
+        same = library.same_tensors(found)
         places = [library.file_path(found, file) for file in found.files]
     if options.json:
-        emit_json({"model": with_locations(found, places)})
+        emit_json({"model": {**with_locations(found, places), "same_tensors": same}})
     elif options.quiet:
         emit_lines([show_text(found.id)])
     else:
-        emit_lines(details(found, places))
+        emit_lines(details(found, places, same, verbose=verbose))
 
 
 def with_locations(model: ModelRecord, places: list[Path]) -> dict[str, object]:
@@ -41,41 +45,50 @@ def with_locations(model: ModelRecord, places: list[Path]) -> dict[str, object]:
     return shown
 
 
-def details(model: ModelRecord, places: list[Path]) -> list[str]:
+def details(model: ModelRecord, places: list[Path], same: list[str], *, verbose: bool) -> list[str]:
     """The lines for people; what is not known is left out."""
-    identity, security = model.identity, model.security
+    identity = model.identity
     origin = (identity.status, identity.provider, identity.repo_id, identity.path)
     pairs = [
         ("id", model.id),
         ("name", model.name),
-        ("type", model.type.value),
-        ("format", model.format.value),
         ("what it is", model.summary),
-        ("base model", model.base_model),
-        ("family", model.family),
+        *([("type", "unknown")] if "type" not in model.findings else []),
+    ]
+    more = [
+        ("format", model.format.value),
         ("size", _exact_size(model.size_bytes)),
         ("tags", ", ".join(model.tags)),
         ("added", model.added_at),
         ("verified", model.verified_at or "not since it came in"),
         *([("DAMAGED", f"found {model.damaged_at}; import it again")] if model.damaged_at else []),
+        ("same weights", ", ".join(same)),
         ("origin", " ".join(part for part in origin if part)),
         ("evidence", identity.evidence),
-        ("security", "; ".join([security.verdict.replace("_", " "), *security.details])),
     ]
-    lines = [f"{title:<12}{show_text(value)}" for title, value in pairs if value]
-    for number, line in enumerate(model.note.splitlines()):
-        lines.append(f"{'' if number else 'note':<12}{show_text(line)}")
+    lines = [line(title, value) for title, value in pairs if value]
+    lines += finding_lines(model.findings, verbose=verbose)
+    lines += [line(title, value) for title, value in more if value]
+    lines += security_lines(model.security)
+    for number, text in enumerate(model.note.splitlines()):
+        lines.append(line("" if number else "note", text))
     for file, place in zip(model.files, places, strict=True):
-        lines += [
-            "",
-            f"{'file':<12}{show_text(file.path)}",
-            f"{'  size':<12}{_exact_size(file.size_bytes)}",
-            f"{'  format':<12}{file.format.value}",
-            f"{'  blake3':<12}{file.digests.blake3}",
-            f"{'  sha256':<12}{file.digests.sha256}",
-            f"{'  lies at':<12}{show_text(str(place))}",
-        ]
+        lines += ["", *_file_lines(file, place)]
     return lines
+
+
+def _file_lines(file: FileRecord, place: Path) -> list[str]:
+    pairs = [
+        ("companion" if file.is_companion else "file", file.path),
+        ("  size", _exact_size(file.size_bytes)),
+        ("  format", file.format.value),
+        ("  blake3", file.digests.blake3),
+        ("  sha256", file.digests.sha256),
+        ("  tensors", file.tensor_sha256),
+        ("  short", ", ".join(f"{name} {value}" for name, value in short_hashes(file).items())),
+        ("  lies at", str(place)),
+    ]
+    return [line(title, value) for title, value in pairs if value]
 
 
 def _exact_size(size_bytes: int) -> str:

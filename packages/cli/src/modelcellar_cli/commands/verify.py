@@ -21,7 +21,7 @@ from modelcellar_cli.session import open_library
 from modelcellar_cli.tables import Column
 
 if TYPE_CHECKING:
-    from modelcellar.records import Damage, VerifyReport
+    from modelcellar.reports import Damage, VerifyReport
 
 COLUMNS = (
     Column("MODEL", cut_order=2),

@@ -3,8 +3,16 @@
 Later knowledge has its room here: one module for each format, one for what it sums up.
 """
 
-from modelcellar.formats.detect import inspect_file, inspect_stream
+from modelcellar.formats.classify.words import in_words
 from modelcellar.formats.gguf import GgufHeader
+from modelcellar.formats.inspection import inspect_file, inspect_model, inspect_stream
 from modelcellar.formats.safetensors import SafetensorsHeader
 
-__all__ = ["GgufHeader", "SafetensorsHeader", "inspect_file", "inspect_stream"]
+__all__ = [
+    "GgufHeader",
+    "SafetensorsHeader",
+    "in_words",
+    "inspect_file",
+    "inspect_model",
+    "inspect_stream",
+]

@@ -2,8 +2,8 @@
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 from modelcellar.formats import (
@@ -18,7 +18,8 @@ from modelcellar.formats import (
 )
 from modelcellar.formats.cursor import Cursor, Fault, FormatError
 from modelcellar.formats.facts import clean_text
-from modelcellar.records import FileFormat, Inspection, JsonValue, Refusal
+from modelcellar.formats.reading import Reading
+from modelcellar.records import FileFormat, JsonValue, Refusal
 
 ZERO_PIECE_BYTES = 256 * 1024
 _ZEROS = bytes(ZERO_PIECE_BYTES)
@@ -27,7 +28,7 @@ _ZEROS = bytes(ZERO_PIECE_BYTES)
 class _Probe(NamedTuple):
     format: FileFormat
     looks_like: Callable[[bytes], bool]
-    inspect: Callable[[Cursor], Inspection]
+    read: Callable[[Cursor], Reading]
 
 
 _PROBES = (
@@ -48,33 +49,20 @@ _REMEDIES: Mapping[Fault, str] = {
 }
 
 
-def inspect_file(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Inspection:
-    """What the bytes of the regular file at ``path`` tell; its name is not looked at.
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What the bytes of one file are: a reading (perhaps of nothing known), and a refusal."""
 
-    Reads the first 64 KiB and what the format's structure needs, with less than 64 MiB of memory;
-    only a file of zeros is read on, until a byte is not zero. Raises ``OSError`` and nothing else:
-    the file cannot be read or is not a regular file.
+    reading: Reading
+    refusal: Refusal | None = None
+    also: tuple[FileFormat, ...] = ()
+
+
+def detect(file: BinaryIO, size_bytes: int) -> Detected:
+    """Reads an open, seekable file of ``size_bytes``; its position is left anywhere.
+
+    Raises ``OSError`` and nothing else.
     """
-    # Without O_NONBLOCK opening a named pipe would wait for a writer.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0))
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-            raise OSError(code, "Not a regular file")
-        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
-            return inspect_stream(file, status.st_size)
-    except OSError as error:
-        if error.filename is None:
-            error.filename = os.fsdecode(path)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def inspect_stream(file: BinaryIO, size_bytes: int) -> Inspection:
-    """The same for an open, seekable file of ``size_bytes``; its position is left anywhere."""
     if size_bytes == 0:
         return _refused("empty", "the file is empty", "Download or copy the file again.")
     cursor = Cursor(file, size_bytes)
@@ -94,18 +82,18 @@ def inspect_stream(file: BinaryIO, size_bytes: int) -> Inspection:
             if found is not None:
                 return found
     kind = kinds.kind_of(head, size_bytes)
-    return Inspection(FileFormat.UNKNOWN, kind or "", {"kind": kind} if kind else {})
+    return Detected(Reading(FileFormat.UNKNOWN, kind or "", {"kind": kind} if kind else {}))
 
 
-def _probed(probe: _Probe, cursor: Cursor) -> Inspection | None:
+def _probed(probe: _Probe, cursor: Cursor) -> Detected | None:
     try:
-        return probe.inspect(cursor)
+        return Detected(probe.read(cursor))
     except FormatError as error:
         remedy = _REMEDIES.get(error.fault)
         if remedy is None:
             return None
         refusal = Refusal(error.fault.value, clean_text(error.reason), remedy)
-        return Inspection(probe.format, refusal=refusal)
+        return Detected(Reading(probe.format), refusal)
 
 
 def _is_all_zero(file: BinaryIO, size_bytes: int) -> bool:
@@ -135,7 +123,7 @@ def _next_data(file: BinaryIO, position: int, size_bytes: int) -> int:
         return size_bytes if error.errno == errno.ENXIO else position
 
 
-def _refused_text(head: bytes, size_bytes: int) -> Inspection | None:
+def _refused_text(head: bytes, size_bytes: int) -> Detected | None:
     if (pointer := text.lfs_pointer(head, size_bytes)) is not None:
         return _refused(
             "lfs_pointer",
@@ -166,5 +154,5 @@ def _refused_text(head: bytes, size_bytes: int) -> Inspection | None:
 
 def _refused(
     code: str, reason: str, remedy: str, facts: Mapping[str, JsonValue] | None = None
-) -> Inspection:
-    return Inspection(FileFormat.UNKNOWN, "", facts or {}, Refusal(code, reason, remedy))
+) -> Detected:
+    return Detected(Reading(FileFormat.UNKNOWN, "", facts or {}), Refusal(code, reason, remedy))

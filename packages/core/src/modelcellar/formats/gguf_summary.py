@@ -12,8 +12,9 @@ from modelcellar.formats.facts import (
     plural,
 )
 from modelcellar.formats.gguf import MAGIC, GgufHeader, read_header, read_version
-from modelcellar.formats.gguf_types import FILE_TYPES, TENSOR_TYPES
-from modelcellar.records import FileFormat, Inspection, JsonValue
+from modelcellar.formats.gguf_types import FILE_TYPES, GUESSED, TENSOR_TYPES
+from modelcellar.formats.reading import Reading
+from modelcellar.records import FileFormat, JsonValue, Tensor
 
 
 def looks_like(head: bytes) -> bool:
@@ -21,7 +22,7 @@ def looks_like(head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
-def inspect(cursor: Cursor) -> Inspection:
+def inspect(cursor: Cursor) -> Reading:
     """Checks the whole header against the file and sums it up."""
     version, big_endian = read_version(cursor)
     base: dict[str, JsonValue] = {
@@ -33,27 +34,36 @@ def inspect(cursor: Cursor) -> Inspection:
     except FormatError as error:
         if error.fault is not Fault.TOO_LARGE:
             raise
-        return Inspection(
+        return Reading(
             FileFormat.GGUF,
             f"GGUF v{version}, not read further: {error.reason}",
             base | {"header_read": False},
         )
-    return Inspection(FileFormat.GGUF, _summary(header), base | _facts(header))
+    return Reading(
+        FileFormat.GGUF,
+        _summary(header),
+        base | _facts(header),
+        # GGUF writes the innermost dimension first.
+        tensors=tuple(
+            Tensor(one.name, _type_name(one.type_id), one.shape[::-1]) for one in header.tensors
+        ),
+        metadata=header.metadata,
+    )
 
 
 def quantization(header: GgufHeader) -> str | None:
     """The name by ``general.file_type``: the tensors of a Q4_K_M file are mostly of other types."""
     file_type = header.number("general.file_type")
-    return None if file_type is None else FILE_TYPES.get(file_type)
+    return None if file_type is None else FILE_TYPES.get(file_type & ~GUESSED)
 
 
 def _types(header: GgufHeader) -> Counter[str]:
-    return Counter(
-        TENSOR_TYPES[tensor.type_id].name
-        if tensor.type_id in TENSOR_TYPES
-        else f"type {tensor.type_id}"
-        for tensor in header.tensors
-    )
+    return Counter(_type_name(tensor.type_id) for tensor in header.tensors)
+
+
+def _type_name(type_id: int) -> str:
+    known = TENSOR_TYPES.get(type_id)
+    return known.name if known is not None else f"type {type_id}"
 
 
 def _is_vocabulary(header: GgufHeader) -> bool:

@@ -61,6 +61,9 @@ TENSOR_TYPES: Mapping[int, TensorType] = {
     41: TensorType("Q1_0", 128, 18),
 }
 
+GUESSED = 1024
+"""Flag in ``general.file_type``: nobody said it, the tensors were looked at."""
+
 FILE_TYPES: Mapping[int, str] = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
     11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",

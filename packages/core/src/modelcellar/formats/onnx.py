@@ -21,7 +21,8 @@ from modelcellar.formats.cursor import (
 )
 from modelcellar.formats.facts import clean_bytes, clean_mapping, join, most_common, plural
 from modelcellar.formats.protobuf import BYTES, VARINT, Field, fields, varint
-from modelcellar.records import FileFormat, Inspection, JsonValue
+from modelcellar.formats.reading import Reading
+from modelcellar.records import FileFormat, JsonValue
 
 MAX_MODEL_FIELDS = 50_000
 MAX_INNER_FIELDS = 250_000
@@ -76,7 +77,7 @@ def looks_like(head: bytes) -> bool:
     return bool(head) and _fits(head[0], MODEL_FIELDS)
 
 
-def inspect(cursor: Cursor) -> Inspection:
+def inspect(cursor: Cursor) -> Reading:
     """Walks the fields of the model and its graph and sums them up."""
     reader = _Reader(cursor)
     reader.read()
@@ -90,7 +91,7 @@ def inspect(cursor: Cursor) -> Inspection:
         )
     if outline.has_overflow:
         raise damaged("one of its tensors has more elements than 63 bits can count")
-    return Inspection(FileFormat.ONNX, _summary(outline), _facts(outline))
+    return Reading(FileFormat.ONNX, _summary(outline), _facts(outline))
 
 
 class _Reader:

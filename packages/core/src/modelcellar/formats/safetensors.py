@@ -6,6 +6,7 @@ are those of the reference implementation (github.com/huggingface/safetensors,
 readers disagree about which of the two counts.
 """
 
+import math
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,8 +30,9 @@ from modelcellar.formats.facts import (
     most_common,
     plural,
 )
+from modelcellar.formats.reading import Reading
 from modelcellar.formats.strict_json import JsonScanner
-from modelcellar.records import FileFormat, Inspection
+from modelcellar.records import FileFormat, Tensor
 
 LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 100_000_000
@@ -44,6 +46,7 @@ MAX_READ_DIMENSIONS = 262_144
 MAX_READ_METADATA_KEYS = 16_384
 KEPT_METADATA_BYTES = 5 * 1024 * 1024
 KEPT_VALUE_BYTES = 2 * 1024 * 1024
+MAX_SCALARS = 4
 
 _MAX_U64 = 2**64 - 1
 _LENGTH = struct.Struct("<Q")
@@ -97,7 +100,7 @@ def looks_like(head: bytes) -> bool:
     )
 
 
-def inspect(cursor: Cursor) -> Inspection:
+def inspect(cursor: Cursor) -> Reading:
     """Checks the whole header against the file and sums it up."""
     header_bytes = read_header_length(cursor)
     if header_bytes > MAX_READ_BYTES:
@@ -110,7 +113,7 @@ def inspect(cursor: Cursor) -> Inspection:
         return _not_read(header_bytes)
     dtypes = Counter(tensor.dtype for tensor in header.tensors)
     parameters = sum(tensor.parameter_count for tensor in header.tensors)
-    return Inspection(
+    return Reading(
         FileFormat.SAFETENSORS,
         join(
             (
@@ -127,7 +130,31 @@ def inspect(cursor: Cursor) -> Inspection:
             "metadata_key_count": len(header.metadata) + len(header.metadata_left_out),
             "metadata": clean_mapping(header.metadata),
         },
+        tensors=tuple(Tensor(one.name, one.dtype, one.shape) for one in header.tensors),
+        metadata=header.metadata,
+        scalars=_scalars(cursor, header),
+        data_start=LENGTH_BYTES + header.header_bytes,
     )
+
+
+def _scalars(cursor: Cursor, header: SafetensorsHeader) -> dict[str, float]:
+    """The values of the first few tensors called ``alpha``, which scale an adapter."""
+    found: dict[str, float] = {}
+    for tensor in header.tensors:
+        if not tensor.name.endswith(".alpha") or tensor.parameter_count != 1:
+            continue
+        size_bytes = tensor.end - tensor.start
+        cursor.seek(LENGTH_BYTES + header.header_bytes + tensor.start)
+        data = cursor.take(size_bytes)
+        if tensor.dtype == "BF16":
+            data, layout = bytes(2) + data, "<f"
+        else:
+            layout = {"F16": "<e", "F32": "<f", "F64": "<d"}.get(tensor.dtype, "")
+        if layout and math.isfinite(value := struct.unpack(layout, data)[0]):
+            found[tensor.name] = value
+        if len(found) == MAX_SCALARS:
+            break
+    return found
 
 
 def read_header_length(cursor: Cursor) -> int:
@@ -162,8 +189,8 @@ def read_header(cursor: Cursor) -> SafetensorsHeader:
     return header
 
 
-def _not_read(header_bytes: int) -> Inspection:
-    return Inspection(
+def _not_read(header_bytes: int) -> Reading:
+    return Reading(
         FileFormat.SAFETENSORS,
         f"a header of {header_bytes:,} bytes, too large to be read here",
         {"header_bytes": header_bytes, "header_read": False},

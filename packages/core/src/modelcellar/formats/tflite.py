@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from modelcellar.formats.cursor import Cursor, damaged, too_large, truncated
 from modelcellar.formats.facts import clean_bytes, join, kinds_line, most_common, plural
+from modelcellar.formats.reading import Reading
 from modelcellar.formats.zips import has_end_record
-from modelcellar.records import FileFormat, Inspection
+from modelcellar.records import FileFormat
 
 IDENTIFIER = b"TFL3"
 MAX_TABLES = 100_000
@@ -45,7 +46,7 @@ def looks_like(head: bytes) -> bool:
     return head[4:8] == IDENTIFIER
 
 
-def inspect(cursor: Cursor) -> Inspection:
+def inspect(cursor: Cursor) -> Reading:
     """Follows the top levels of the model, checking each offset, and sums them up."""
     reader = _Reader(cursor)
     root = reader.table(0)
@@ -69,7 +70,7 @@ def inspect(cursor: Cursor) -> Inspection:
             kind = reader.byte(tensor, 1)
             dtypes[TENSOR_TYPES.get(kind, f"type {kind}")] += 1
     data_bytes = sum(reader.data(buffer) for buffer in buffers)
-    return Inspection(
+    return Reading(
         FileFormat.TFLITE,
         join(
             (

@@ -7,36 +7,25 @@ object, the keys of its storages) and then, for each key, a count of elements an
 
 import struct
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from modelcellar.formats.cursor import Cursor, Fault, FormatError, damaged, truncated
 from modelcellar.formats.facts import clean_text, join, kinds_line, most_common, plural
-from modelcellar.formats.pickles import Global, PickleWalk, Value, walk
-from modelcellar.records import FileFormat, Inspection, JsonValue
+from modelcellar.formats.pickle_values import ELEMENTS, Dict, Value, storage_of, tensors_in
+from modelcellar.formats.pickle_verdict import verdict_on
+from modelcellar.formats.pickles import PickleWalk, walk
+from modelcellar.formats.reading import Reading
+from modelcellar.records import FileFormat, JsonValue, Tensor
 
 TORCH_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """The first pickle of torch's old form: the number 0x1950a86a20f9469cfc6c."""
 
 PICKLES = 5
+TORCH_MODEL = 3
+MAX_PICKLES = 16
+MAX_SHOWN = 64
 _COUNT = struct.Struct("<q")
-_ELEMENTS = {
-    "FloatStorage": ("F32", 4),
-    "DoubleStorage": ("F64", 8),
-    "HalfStorage": ("F16", 2),
-    "BFloat16Storage": ("BF16", 2),
-    "LongStorage": ("I64", 8),
-    "IntStorage": ("I32", 4),
-    "ShortStorage": ("I16", 2),
-    "CharStorage": ("I8", 1),
-    "ByteStorage": ("U8", 1),
-    "BoolStorage": ("BOOL", 1),
-    "ComplexFloatStorage": ("C64", 8),
-    "ComplexDoubleStorage": ("C128", 16),
-    "QInt8Storage": ("QI8", 1),
-    "QUInt8Storage": ("QU8", 1),
-    "QInt32Storage": ("QI32", 4),
-    "UntypedStorage": ("U8", 1),
-}
 
 
 class _Storage(NamedTuple):
@@ -50,37 +39,72 @@ def looks_like(head: bytes) -> bool:
     return len(head) >= 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
-def inspect(cursor: Cursor) -> Inspection:
+def inspect(cursor: Cursor) -> Reading:
     """Walks the pickles and, in torch's old form, checks that all storages are there."""
     cursor.seek(0)
     if cursor.peek(len(TORCH_START)) == TORCH_START:
         return _torch(cursor)
     found = walk(cursor)
+    walks, problems = [found], []
     facts: dict[str, JsonValue] = {"protocol": found.protocol, "torch": False}
     if not found.is_complete:
-        return _result(found, facts | {"walked": False}, "not walked to its end")
-    return _result(found, facts | {"bytes_after_stop": cursor.left})
+        return _result(walks, facts | {"walked": False}, "not walked to its end")
+    facts["bytes_after_stop"] = cursor.left
+    while looks_like(cursor.peek(2)) and len(walks) < MAX_PICKLES:
+        # A second pickle, which a program that reads several would load as well.
+        try:
+            walks.append(walk(cursor))
+        except FormatError as error:
+            problems.append(error.reason)
+            break
+    return _result(walks, facts, problems=problems)
 
 
-def _result(found: PickleWalk, facts: dict[str, JsonValue], *more: str) -> Inspection:
-    summary = join((f"pickle, protocol {found.protocol}", *more))
-    return Inspection(FileFormat.TORCH_LEGACY, summary, facts)
+def pickle_facts(
+    walks: Sequence[PickleWalk], model: PickleWalk | None, tensors: Sequence[Tensor]
+) -> dict[str, JsonValue]:
+    """What the pickles of a file name and hold, for machines."""
+    imports = sorted({str(found) for one in walks for found in one.imports})
+    keys = list(model.result) if model is not None and isinstance(model.result, Dict) else []
+    return {
+        "pickle_imports": [clean_text(name, 128) for name in imports[:MAX_SHOWN]],
+        "top_level_keys": [clean_text(key, 128) for key in keys[:MAX_SHOWN]],
+        "tensor_count": len(tensors),
+    }
 
 
-def _torch(cursor: Cursor) -> Inspection:
+def _result(
+    walks: Sequence[PickleWalk],
+    facts: dict[str, JsonValue],
+    *more: str,
+    problems: Sequence[str] = (),
+) -> Reading:
+    """A reading of the pickle that holds the model: the last of torch's five, or the first."""
+    model = walks[TORCH_MODEL] if len(walks) > TORCH_MODEL and facts["torch"] else walks[0]
+    tensors = tuple(tensors_in(model.result))
+    return Reading(
+        FileFormat.TORCH_LEGACY,
+        join((f"pickle, protocol {model.protocol}", *more)),
+        facts | pickle_facts(walks, model, tensors),
+        tensors,
+        security=verdict_on(walks, problems),
+    )
+
+
+def _torch(cursor: Cursor) -> Reading:
     try:
         pickles = [walk(cursor) for _ in range(PICKLES - 1)]
-        model = pickles[-1]
+        model = pickles[TORCH_MODEL]
         facts: dict[str, JsonValue] = {"protocol": model.protocol, "torch": True}
         if not model.is_complete:
-            return _result(model, facts | {"walked": False}, "torch, not walked to its end")
-        keys = walk(cursor)
+            return _result(pickles, facts | {"walked": False}, "torch, not walked to its end")
+        pickles.append(walk(cursor))
     except FormatError as error:
         if error.fault is not Fault.OTHER_FORMAT:
             raise
         raise damaged(f"it begins as a torch file, but {error.reason}") from None
     storages = _storages(model)
-    _check_extents(cursor, _keys(keys), storages)
+    _check_extents(cursor, _keys(pickles[-1]), storages)
     dtypes = Counter(storage.dtype for storage in storages.values())
     parameters = sum(storage.elements for storage in storages.values())
     facts |= {
@@ -89,7 +113,7 @@ def _torch(cursor: Cursor) -> Inspection:
         "parameter_count": parameters,
     }
     return _result(
-        model,
+        pickles,
         facts,
         "torch",
         plural(len(storages), "storage"),
@@ -99,15 +123,13 @@ def _torch(cursor: Cursor) -> Inspection:
 
 
 def _storages(model: PickleWalk) -> dict[str, _Storage]:
-    """Storages by key, from persistent ids ``("storage", type, key, location, elements, view)``."""
+    """Storages by key, as the persistent ids describe them."""
     storages: dict[str, _Storage] = {}
     for value in model.persistent_ids:
-        if not isinstance(value, tuple) or len(value) < 5 or value[0] != "storage":
-            continue
-        _tag, kind, key, _location, elements = value[:5]
-        if isinstance(kind, Global) and isinstance(key, str) and isinstance(elements, int):
-            dtype, width = _ELEMENTS.get(kind.name, (clean_text(kind.name, 64), None))
-            storages[key] = _Storage(dtype, width, elements)
+        found = storage_of(value)
+        if found is not None:
+            dtype, width = ELEMENTS.get(found.kind, (clean_text(found.kind, 64), None))
+            storages[found.key] = _Storage(dtype, width, found.elements)
     return storages
 
 

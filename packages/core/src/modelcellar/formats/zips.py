@@ -1,10 +1,11 @@
-"""Lists a ZIP file from its central directory, within bounds and without unpacking anything.
+"""Lists a ZIP file from its central directory and reads small entries, within bounds.
 
 ``zipfile`` reads the whole directory, however long the file says it is. Layout: PKWARE's
 APPNOTE 6.3.10, sections 4.3.7 to 4.3.16.
 """
 
 import struct
+import zlib
 from typing import NamedTuple
 
 from modelcellar.formats.cursor import Cursor, FormatError, damaged, too_large, truncated
@@ -14,6 +15,8 @@ END_MAGIC = b"PK\x05\x06"
 MAX_ENTRIES = 100_000
 MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
 MAX_SMALL_ENTRY_BYTES = 4096
+ENCRYPTED = 1
+DEFLATED = 8
 
 _CENTRAL_MAGIC = b"PK\x01\x02"
 _END64_MAGIC = b"PK\x06\x06"
@@ -38,6 +41,8 @@ class ZipEntry(NamedTuple):
     packed_bytes: int
     size_bytes: int
     start: int
+    flags: int = 0
+    crc32: int = 0
 
     @property
     def is_stored(self) -> bool:
@@ -102,6 +107,43 @@ def read_small(cursor: Cursor, entry: ZipEntry, limit_bytes: int) -> bytes:
     return cursor.take(min(entry.size_bytes, limit_bytes, MAX_SMALL_ENTRY_BYTES))
 
 
+def contradiction(cursor: Cursor, entry: ZipEntry) -> str | None:
+    """How the entry's own header differs from the listing; readers go by the one or the other."""
+    cursor.seek(entry.start)
+    fields = cursor.unpack(_LOCAL)
+    name = cursor.take(fields[9]).decode(errors="replace")
+    if name != entry.name:
+        return f"the ZIP listing calls an entry {entry.name[:64]!r}, its header {name[:64]!r}"
+    if (fields[2] ^ entry.flags) & ENCRYPTED or fields[3] != entry.method:
+        return f"the ZIP listing and the header of {name[:64]!r} differ"
+    if entry.flags & ENCRYPTED:
+        return f"ZIP entry {name[:64]!r} is marked as encrypted"
+    return None
+
+
+def read_whole(cursor: Cursor, entry: ZipEntry, limit_bytes: int) -> bytes:
+    """All bytes of an entry, unpacked.
+
+    Raises ``FormatError``: it is larger than ``limit_bytes``, packed in another way than deflated,
+    or its checksum is wrong, which some readers check and others do not.
+    """
+    if entry.size_bytes > limit_bytes or entry.packed_bytes > limit_bytes:
+        raise too_large(f"ZIP entry {entry.name[:64]!r} of {entry.size_bytes:,} bytes")
+    cursor.seek(data_start(cursor, entry))
+    data = cursor.take(entry.packed_bytes)
+    if entry.method == DEFLATED:
+        unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            data = unpacker.decompress(data, entry.size_bytes + 1)
+        except zlib.error as error:
+            raise damaged(f"ZIP entry {entry.name[:64]!r}: {error}") from None
+    elif entry.method:
+        raise too_large(f"ZIP entry {entry.name[:64]!r} packed by method {entry.method}")
+    if len(data) != entry.size_bytes or zlib.crc32(data) != entry.crc32:
+        raise damaged(f"the checksum of ZIP entry {entry.name[:64]!r} is wrong")
+    return data
+
+
 def _find_directory(cursor: Cursor) -> _Directory:
     tail_start = max(0, cursor.size_bytes - _END.size - _MAX_COMMENT_BYTES)
     cursor.seek(tail_start)
@@ -157,7 +199,7 @@ def _read_entry(cursor: Cursor, directory: _Directory) -> ZipEntry:
     fields = cursor.unpack(_CENTRAL)
     if fields[0] != _CENTRAL_MAGIC:
         raise damaged(f"its ZIP listing breaks off at byte {cursor.position - _CENTRAL.size:,}")
-    method, packed, size = fields[4], fields[8], fields[9]
+    flags, method, crc32, packed, size = fields[3], fields[4], fields[7], fields[8], fields[9]
     name_bytes, extra_bytes, comment_bytes, start = fields[10], fields[11], fields[12], fields[16]
     name = cursor.take(name_bytes).decode(errors="replace")
     extra = cursor.take(extra_bytes)
@@ -170,7 +212,7 @@ def _read_entry(cursor: Cursor, directory: _Directory) -> ZipEntry:
             f"ZIP entry {name[:64]!r} of {packed:,} bytes at byte {start:,} does not fit before "
             f"the listing at byte {directory.start:,}"
         )
-    return ZipEntry(name, method, packed, size, start)
+    return ZipEntry(name, method, packed, size, start, flags, crc32)
 
 
 def _wide(extra: bytes, size: int, packed: int, start: int) -> tuple[int, int, int]:

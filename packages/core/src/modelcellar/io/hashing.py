@@ -22,18 +22,26 @@ ByteProgress = Callable[[int, int], object]
 
 
 def copy_with_hashing(
-    src: Path, dst: Path, *, publish: bool = True, progress: ByteProgress | None = None
+    src: Path,
+    dst: Path,
+    *,
+    publish: bool = True,
+    ranges: Sequence[tuple[int, int]] = (),
+    progress: ByteProgress | None = None,
 ) -> HashedFile:
     """Copy ``src`` to the new name ``dst``; digests of what was written.
 
     With ``publish`` the copy is durable and visible at once under its final name; without, ``dst``
-    is a staged file that :func:`publish` makes durable later, with the folder it lies in.
+    is a staged file that :func:`publish` makes durable later, with the folder it lies in. Of each
+    ``(start, end)`` byte range the SHA-256 is taken as well, in the same read.
 
     Raises:
         SourceChangedError: the source changed while it was being read.
         OSError: with errno and file name; nothing is left behind.
     """
-    found = modelcellar_hashing.copy_with_hashing(src, dst, publish=publish, progress=progress)
+    found = modelcellar_hashing.copy_with_hashing(
+        src, dst, publish=publish, ranges=ranges, progress=progress
+    )
     return _hashed(src, found)
 
 
@@ -66,4 +74,6 @@ def publish(items: Sequence[tuple[Path, Path]], *, replace: bool = False) -> lis
 
 def _hashed(path: str | os.PathLike[str], found: modelcellar_hashing.FileDigests) -> HashedFile:
     digests = Digests(blake3=found.blake3, sha256=found.sha256)
-    return HashedFile(os.fspath(path), found.size_bytes, digests, found.seconds)
+    return HashedFile(
+        os.fspath(path), found.size_bytes, digests, found.seconds, tuple(found.range_sha256)
+    )

@@ -10,6 +10,7 @@ from modelcellar.search.words import search_words
 __all__ = ["search_text"]
 
 MAX_FILE_NAMES = 50
+FIELDS = ("type", "kind", "quantization", "title", "author", "trigger_words")
 
 
 def search_text(model: ModelRecord) -> SearchText:
@@ -17,11 +18,19 @@ def search_text(model: ModelRecord) -> SearchText:
     name = display(model.name)
     paths = [PurePosixPath(display(file.path)) for file in model.files[:MAX_FILE_NAMES]]
     family = [display(word) for word in (model.family, model.base_model) if word]
+    told = _told(model)
     return SearchText(
         name=name,
-        words=search_words(name, *(path.stem for path in paths), *family, *model.tags),
+        words=search_words(name, *(path.stem for path in paths), *family, *model.tags, *told),
         tags=display(" ".join(model.tags)),
         family_text=" ".join(family),
         description=display(f"{model.note} {model.summary}").strip(),
         extension=" ".join(sorted({path.suffix.lstrip(".").lower() for path in paths})),
     )
+
+
+def _told(model: ModelRecord) -> list[str]:
+    """What people call a model besides its name: its type, its own title, what triggers it."""
+    values = [model.findings[name].value for name in FIELDS if name in model.findings]
+    words = [word for value in values for word in (value if isinstance(value, list) else [value])]
+    return [display(word.replace("_", " ")) for word in words if isinstance(word, str)]

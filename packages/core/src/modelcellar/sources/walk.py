@@ -1,154 +1,40 @@
-"""What in the given paths is a model: one file, or a folder whose files belong together.
+"""Goes through the paths that the user named, in a stable order, and says what each becomes."""
 
-A folder is one model when it says so itself: a ``model_index.json`` with weights anywhere below, or
-the ``config.json`` or ``adapter_config.json`` of a model right beside weights, as in Hugging Face
-repositories.
-Otherwise each model file in it is a model, and files that are no models are left alone.
-"""
-
-import json
 import os
-import re
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from modelcellar import naming
-from modelcellar.failures import failure
-from modelcellar.formats import inspect_file
-from modelcellar.records import ErrorInfo, FileFormat, Inspection
-
-__all__ = ["NotTaken", "Source", "SourceFile", "find_sources"]
-
-PIPELINE_MARKER = "model_index.json"
-WEIGHTS_MARKERS = frozenset({"config.json", "adapter_config.json"})
-MODEL_CONFIG_KEYS = frozenset(
-    {"architectures", "auto_map", "base_model_name_or_path", "model_type", "peft_type"}
-    | {"_class_name", "_diffusers_version", "transformers_version"}
+from modelcellar.records import FileFormat
+from modelcellar.sources.companions import companion_names
+from modelcellar.sources.folders import is_model_folder, models_below, whole_folder
+from modelcellar.sources.groups import Part, group_files, index_name
+from modelcellar.sources.litter import (
+    IGNORED_FOLDERS,
+    UNFINISHED,
+    has_weights_name,
+    is_inside,
+    is_litter,
 )
-"""Keys of the ``config.json`` that transformers, diffusers and PEFT write."""
-MAX_CONFIG_BYTES = 4 << 20
-WHOLE_FOLDER_FORMATS = frozenset(
-    {FileFormat.SAFETENSORS, FileFormat.TORCH_ZIP, FileFormat.TORCH_LEGACY}
+from modelcellar.sources.source import (
+    NotTaken,
+    Source,
+    SourceFile,
+    failed,
+    look,
+    refused,
+    skipped,
 )
-"""Weights that make a folder with a ``config.json`` one model. GGUF files beside one are not meant:
-each of them is a whole model in another quantisation."""
-IGNORED_FOLDERS = frozenset({".git", ".cache", "__pycache__", "node_modules"})
-IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".gitattributes"})
-UNFINISHED = (".part", ".partial", ".incomplete", ".crdownload", ".tmp", ".aria2", ".lock")
-WEIGHT_ENDINGS = [
-    ".bin",
-    ".ckpt",
-    ".engine",
-    ".ggml",
-    ".ggmf",
-    ".gguf",
-    ".h5",
-    ".mlmodel",
-    ".npy",
-    ".npz",
-    ".onnx",
-    ".pb",
-    ".pdparams",
-    ".pkl",
-    ".pt",
-    ".pth",
-    ".safetensors",
-    ".sft",
-    ".task",
-    ".tflite",
-]
-"""Endings that make an unrecognised file in a folder worth keeping. They never say what it is."""
 
+__all__ = ["find_sources"]
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What tells that a file is still the one that was looked at. Times are nanoseconds.
-
-    ``mode`` holds the permission bits.
-    """
-
-    device: int
-    inode: int
-    mode: int
-    size_bytes: int
-    mtime_ns: int
-    ctime_ns: int
-
-    def is_same_content(self, other: "Stamp") -> bool:
-        """Whether both are of one file with the same content, names and permissions apart."""
-        return replace(self, mode=0, ctime_ns=0) == replace(other, mode=0, ctime_ns=0)
-
-    @classmethod
-    def of(cls, path: Path) -> "Stamp":
-        """The stamp of the file at ``path``, links followed."""
-        found = path.stat()
-        return cls(
-            device=found.st_dev,
-            inode=found.st_ino,
-            mode=stat.S_IMODE(found.st_mode),
-            size_bytes=found.st_size,
-            mtime_ns=found.st_mtime_ns,
-            ctime_ns=found.st_ctime_ns,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One file of a source: where it lies, its name inside the model, and what it is."""
-
-    path: Path
-    relative: str
-    stamp: Stamp
-    inspection: Inspection
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What becomes one model."""
-
-    path: Path
-    name: str
-    files: tuple[SourceFile, ...]
-    behind_link: bool = False
-    """Met by following a link in the folder the user named: not a part of that folder."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all files together."""
-        return sum(file.stamp.size_bytes for file in self.files)
-
-    @property
-    def format(self) -> FileFormat:
-        """The format of the biggest recognised file, which stands for the model."""
-        return self._lead.format
-
-    @property
-    def summary(self) -> str:
-        """What the model is, in one short line for people."""
-        if len(self.files) == 1:
-            return self._lead.summary
-        return f"{len(self.files)} files; {self._lead.summary}".removesuffix("; ")
-
-    @property
-    def _lead(self) -> Inspection:
-        known = [file for file in self.files if file.inspection.format is not FileFormat.UNKNOWN]
-        return max(known or self.files, key=lambda file: file.stamp.size_bytes).inspection
-
-
-@dataclass(frozen=True, slots=True)
-class NotTaken:
-    """A path that does not become a model. ``kind`` is ``skipped``, ``refused`` or ``failed``."""
-
-    path: Path
-    kind: str
-    error: ErrorInfo
+Item = Source | NotTaken
 
 
 def find_sources(
     paths: Sequence[Path], *, as_one: bool = False, exclude: Path | None = None
-) -> Iterator[Source | NotTaken]:
+) -> Iterator[Item]:
     """Walk files and folders in a stable order and say what each becomes.
 
     Args:
@@ -156,214 +42,175 @@ def find_sources(
         as_one: each folder in ``paths`` is one model, whatever it holds.
         exclude: the library itself, which is never imported into itself.
     """
-    seen: set[tuple[int, int]] = set()
+    return _Walk(as_one=as_one, exclude=exclude).run(paths)
+
+
+class _Walk:
+    def __init__(self, *, as_one: bool, exclude: Path | None) -> None:
+        self._as_one = as_one
+        self._exclude = exclude
+        self._seen: set[tuple[int, int]] = set()
+        self._taken: set[Path] = set()
+
+    def run(self, paths: Sequence[Path]) -> Iterator[Item]:
+        """All that becomes of ``paths``; what no model takes along is told of at the end."""
+        refusals: list[NotTaken] = []
+        for path in paths:
+            try:
+                for item in self._named(path):
+                    if isinstance(item, Source):
+                        self._taken.update(
+                            file.path for file in item.files if file.path != item.path
+                        )
+                    if isinstance(item, NotTaken) and item.error.code == "not_a_model":
+                        refusals.append(item)
+                    else:
+                        yield item
+            except OSError as error:
+                yield failed(path, error)
+        # A shell's ``*`` names previews before or after the weights they belong to.
+        yield from (item for item in refusals if item.path not in self._taken)
+
+    def _named(self, path: Path) -> Iterator[Item]:
+        mode = path.stat().st_mode
+        if is_inside(path, self._exclude):
+            yield refused(
+                path, "inside_library", "it is in the library already", "Name other files."
+            )
+        elif stat.S_ISDIR(mode) and self._as_one:
+            yield whole_folder(path, self._exclude)
+        elif stat.S_ISDIR(mode):
+            yield from self._folder(path)
+        elif path not in self._taken:
+            yield from _named_file(path)
+
+    def _folder(self, root: Path) -> Iterator[Item]:
+        """Everything below a folder in the order of names, however deep it is."""
+        waiting: list[tuple[Path | Item, bool]] = [(root, False)]
+        while waiting:
+            found, behind_link = waiting.pop()
+            if isinstance(found, Source):
+                yield replace(found, behind_link=behind_link)
+            elif isinstance(found, NotTaken):
+                yield found
+            else:
+                try:
+                    inside = self._look_into(found)
+                except OSError as error:
+                    inside = [failed(found, error)]
+                waiting += [
+                    (item, behind_link or (_path_of(item) != found and _path_of(item).is_symlink()))
+                    for item in reversed(inside)
+                ]
+
+    def _look_into(self, folder: Path) -> list[Path | Item]:
+        """What becomes of the files in a folder, and the folders that are still to do, by name."""
+        names = self._names_in(folder)
+        if names is None:
+            return []
+        if is_model_folder(folder):
+            apart = models_below(folder)
+            return [whole_folder(folder, self._exclude, apart=frozenset(apart)), *apart]
+        paths = [folder / name for name in sorted(names)]
+        below = [path for path in paths if path.is_dir()]
+        items, files = _look_at([path for path in paths if path not in set(below)])
+        models = [file for file in files if _may_be_model(file)]
+        others = [file for file in files if not _may_be_model(file)]
+        found, left = group_files(models, others)
+        items += [_kept(item) for item in found]
+        items += [_not_a_model(file) for file in left]
+        return sorted([*items, *below], key=_path_of)
+
+    def _names_in(self, folder: Path) -> frozenset[str] | None:
+        """The names in a folder worth looking at; ``None`` for one seen before or our own."""
+        found = folder.stat()
+        if (found.st_dev, found.st_ino) in self._seen or is_inside(folder, self._exclude):
+            return None
+        self._seen.add((found.st_dev, found.st_ino))
+        names = frozenset(os.listdir(folder))  # noqa: PTH208 - names are what is wanted
+        if {"blobs", "snapshots"} <= names:
+            # The Hugging Face cache: each snapshot links to blobs, which would be found twice.
+            return frozenset({"snapshots"})
+        return frozenset(
+            name
+            for name in names
+            if not is_litter(name) and not (name in IGNORED_FOLDERS and (folder / name).is_dir())
+        )
+
+
+def _path_of(item: Path | Item) -> Path:
+    return item if isinstance(item, Path) else item.path
+
+
+def _look_at(paths: Sequence[Path]) -> tuple[list[Item], list[SourceFile]]:
+    """The regular files among ``paths``, and why the others are none."""
+    items: list[Item] = []
+    files: list[SourceFile] = []
     for path in paths:
         try:
-            mode = path.stat().st_mode
-            if _is_inside(path, exclude):
-                yield _refused(
-                    path, "inside_library", "it is in the library already", "Name other files."
-                )
-            elif stat.S_ISDIR(mode) and as_one:
-                yield _whole_folder(path, exclude)
-            elif stat.S_ISDIR(mode):
-                yield from _walk(path, exclude, seen)
+            if path.name.endswith(UNFINISHED):
+                items.append(skipped(path, "unfinished", "an unfinished download"))
+            elif not path.is_file() and path.exists():
+                items.append(skipped(path, "not_a_file", "not a regular file"))
             else:
-                yield _named_file(path)
+                files.append(look(path, path.name))
         except OSError as error:
-            yield _failed(path, error)
+            items.append(failed(path, error))
+    return items, files
 
 
-def _walk(
-    root: Path, exclude: Path | None, seen: set[tuple[int, int]]
-) -> Iterator[Source | NotTaken]:
-    """Everything below a folder in the order of names, however deep it is."""
-    waiting = [(root, False)]
-    while waiting:
-        path, behind_link = waiting.pop()
-        try:
-            if not path.is_dir():
-                item = _found_file(path)
-            elif (names := _names_in(path, exclude, seen)) is None:
-                continue
-            elif _is_model_folder(path, names):
-                item = _whole_folder(path, exclude)
-            else:
-                waiting += [
-                    (path / name, behind_link or (path / name).is_symlink())
-                    for name in sorted(names, reverse=True)
-                ]
-                continue
-        except OSError as error:
-            item = _failed(path, error)
-        yield replace(item, behind_link=behind_link) if isinstance(item, Source) else item
+def _may_be_model(file: SourceFile) -> bool:
+    """Whether a file met on the way is worth keeping, or must be told of because it cannot be."""
+    if file.inspection.refusal is not None:
+        return file.stamp.size_bytes > 0 or has_weights_name(file.path.name)
+    if file.inspection.format is not FileFormat.UNKNOWN:
+        return True
+    return file.inspection.facts.get("kind") is None and has_weights_name(file.path.name)
 
 
-def _names_in(
-    folder: Path, exclude: Path | None, seen: set[tuple[int, int]]
-) -> frozenset[str] | None:
-    """The names in a folder worth looking at; ``None`` for one seen before or in the library."""
-    found = folder.stat()
-    if (found.st_dev, found.st_ino) in seen or _is_inside(folder, exclude):
-        return None
-    seen.add((found.st_dev, found.st_ino))
-    names = frozenset(os.listdir(folder))  # noqa: PTH208 - names are what is wanted
-    if {"blobs", "snapshots"} <= names:
-        # The Hugging Face cache: each snapshot links to blobs, which would be found twice.
-        return frozenset({"snapshots"})
-    return frozenset(
-        name
-        for name in names
-        if not _is_litter(name) and not (name in IGNORED_FOLDERS and (folder / name).is_dir())
-    )
+def _not_a_model(file: SourceFile) -> NotTaken:
+    if file.stamp.size_bytes == 0:
+        return skipped(file.path, "not_a_model", "an empty file")
+    kind = file.inspection.facts.get("kind", "unknown content")
+    return skipped(file.path, "not_a_model", f"not a model ({kind})")
 
 
-def _is_model_folder(folder: Path, names: frozenset[str]) -> bool:
-    if PIPELINE_MARKER in names:
-        below = (Path(parent, name) for parent, _, found in os.walk(folder) for name in found)
-        return any(_format_at(path) is not FileFormat.UNKNOWN for path in below)
-    if not any(_describes_model(folder / name) for name in names & WEIGHTS_MARKERS):
-        return False
-    return any(_format_at(folder / name) in WHOLE_FOLDER_FORMATS for name in sorted(names))
+def _kept(item: Item) -> Item:
+    """Leaves alone what is no model although its format is one: an optimizer's state."""
+    if not isinstance(item, Source) or (told := item.findings.get("not_a_model")) is None:
+        return item
+    if item.format is FileFormat.GGUF:
+        return item  # A vocabulary by itself is something that people keep.
+    return skipped(item.path, "not_a_model", f"not a model ({told.value})")
 
 
-def _describes_model(path: Path) -> bool:
-    """Whether a ``config.json`` is that of a model: many programs have one of that name."""
-    if not path.is_file():  # opening a named pipe would wait for a writer
-        return False
-    try:
-        with path.open("rb") as file:
-            document = json.loads(file.read(MAX_CONFIG_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and not MODEL_CONFIG_KEYS.isdisjoint(document)
-
-
-def _format_at(path: Path) -> FileFormat:
-    """What a file is. One that cannot be read is told of when it is taken, not here."""
-    try:
-        return inspect_file(path).format if path.is_file() else FileFormat.UNKNOWN
-    except OSError:
-        return FileFormat.UNKNOWN
-
-
-def _found_file(path: Path) -> Source | NotTaken:
-    """A file met while walking: only a model is taken."""
-    if path.name.endswith(UNFINISHED):
-        return _skipped(path, "unfinished", "an unfinished download")
-    if not path.is_file() and path.exists():
-        return _skipped(path, "not_a_file", "not a regular file")
-    file = _look(path, path.name)
-    if file.inspection.refusal is None and not _is_weights(file):
-        kind = file.inspection.facts.get("kind")
-        if kind is not None or not path.name.lower().endswith(tuple(WEIGHT_ENDINGS)):
-            return _skipped(path, "not_a_model", f"not a model ({kind or 'unknown content'})")
-    if file.inspection.refusal is not None and _is_other_empty(file):
-        return _skipped(path, "not_a_model", "an empty file")
-    return _one_file(file)
-
-
-def _named_file(path: Path) -> Source | NotTaken:
-    """A file the user named: taken unless it is plainly something else."""
+def _named_file(path: Path) -> Iterator[Item]:
+    """A file the user named, with what belongs to it: taken unless it is plainly something else."""
     if not path.is_file():
-        return _refused(path, "not_a_file", "not a regular file", "Give model files or folders.")
-    file = _look(path, path.name)
+        yield refused(path, "not_a_file", "not a regular file", "Give model files or folders.")
+        return
+    file = look(path, path.name)
     kind = file.inspection.facts.get("kind")
     if file.inspection.refusal is None and kind is not None:
         remedy = "Unpack it first." if kind == "archive" else "Give model files or folders."
-        return _refused(path, "not_a_model", f"not a model but {kind}", remedy)
-    return _one_file(file)
+        yield refused(path, "not_a_model", f"not a model but {kind}", remedy)
+        return
+    models, names = [file], companion_names(path.name)
+    part = Part.of(path.name)
+    if part is not None:
+        wanted = [part.name_of(number) for number in range(1, min(part.total, 10_000) + 1)]
+        models = [file, *_neighbours(path, wanted)]
+        names = [index_name(part)]
+    names += [name for name in file.inspection.facts.get("external_data", []) if "/" not in name]
+    others = _neighbours(path, names, lambda other: not _may_be_model(other))
+    found, _ = group_files(models, others)
+    yield from found
 
 
-def _one_file(file: SourceFile) -> Source | NotTaken:
-    if (refusal := file.inspection.refusal) is not None:
-        return _refused(file.path, refusal.code, refusal.reason, refusal.remedy)
-    return Source(file.path, Path(file.relative).stem, (file,))
-
-
-def _whole_folder(folder: Path, exclude: Path | None) -> Source | NotTaken:
-    files = []
-    seen = set()
-    for parent, subfolders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        subfolders[:] = sorted(name for name in subfolders if name not in IGNORED_FOLDERS)
-        if _is_inside(Path(parent), exclude):
-            return _refused(
-                folder, "inside_library", "a part of it is in the library", "Name other folders."
-            )
-        found = Path(parent).stat()
-        if (found.st_dev, found.st_ino) in seen:
-            return _refused(folder, "link_loop", "a link in it leads back into it", "Remove it.")
-        seen.add((found.st_dev, found.st_ino))
-        for name in sorted(names):
-            path = Path(parent, name)
-            if _is_litter(name):
-                continue
-            if path.exists() and not path.is_file():
-                text = f"'{naming.display(name)}' in it is not a regular file"
-                return _refused(folder, "not_a_file", text, "Remove it from the folder.")
-            files.append(_look(path, path.relative_to(folder).as_posix()))
-    for file in files:
-        refusal = file.inspection.refusal
-        if refusal is not None and refusal.code != "empty":
-            where = f"{naming.display(file.relative)}: {refusal.reason}"
-            return _refused(folder, refusal.code, where, refusal.remedy)
-    if not files:
-        return _refused(folder, "empty", "the folder holds no files", "Give a folder of models.")
-    return Source(folder, _folder_name(folder), tuple(files))
-
-
-def _look(path: Path, relative: str) -> SourceFile:
-    return SourceFile(path, relative, Stamp.of(path), inspect_file(path))
-
-
-def _is_weights(file: SourceFile) -> bool:
-    return file.inspection.format is not FileFormat.UNKNOWN
-
-
-def _is_other_empty(file: SourceFile) -> bool:
-    return file.stamp.size_bytes == 0 and not file.path.name.lower().endswith(tuple(WEIGHT_ENDINGS))
-
-
-def _is_litter(name: str) -> bool:
-    return name in IGNORED_FILES or name.startswith("._")
-
-
-def _is_inside(path: Path, library: Path | None) -> bool:
-    """Whether a path lies in the library, other than in its trash or in content without manifest.
-
-    From those two a model may be taken in again.
-    """
-    if library is None:
-        return False
-    resolved, root = path.resolve(), library.resolve()
-    if not resolved.is_relative_to(root):
-        return False
-    folder, *below = resolved.relative_to(root).parts or ("",)
-    if folder == "models" and below:
-        return (root / "manifests" / f"{below[0]}.json").exists()
-    return folder != "trash"
-
-
-def _folder_name(folder: Path) -> str:
-    """The folder's name; for a snapshot in the Hugging Face cache, the repository's."""
-    resolved = folder.resolve() if folder.name in {"", ".."} else folder.absolute()
-    repository = resolved.parent.parent.name
-    if resolved.parent.name == "snapshots" and re.fullmatch(r"models--.+", repository):
-        return repository.split("--")[-1]
-    return resolved.name or "model"
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _skipped(path: Path, code: str, reason: str) -> NotTaken:
-    return NotTaken(path, "skipped", ErrorInfo(code, reason))
-
-
-def _refused(path: Path, code: str, reason: str, remedy: str) -> NotTaken:
-    return NotTaken(path, "refused", ErrorInfo(code, reason, remedy))
-
-
-def _failed(path: Path, error: OSError) -> NotTaken:
-    return NotTaken(path, "failed", failure(error))
+def _neighbours(
+    path: Path, names: Sequence[str], wanted: Callable[[SourceFile], bool] = lambda _: True
+) -> list[SourceFile]:
+    """Regular files of these names beside ``path``, other than itself."""
+    beside = (path.with_name(name) for name in dict.fromkeys(names) if name != path.name)
+    files = [look(other, other.name) for other in beside if other.is_file()]
+    return [file for file in files if wanted(file)]

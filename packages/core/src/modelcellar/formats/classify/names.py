@@ -1,0 +1,90 @@
+"""Tensor names as rules ask for them: whole, or with their layer numbers folded into ``#``."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from modelcellar.records import Tensor
+
+__all__ = ["Pattern", "TensorNames", "fold"]
+
+_NUMBER = re.compile(r"(?<![^._/])\d+(?![^._/])")
+"""A number that stands alone between dots, underscores or slashes: ``blocks.12.attn2``."""
+
+ANY = -1
+
+
+def fold(name: str) -> str:
+    """``down_blocks.0.attn2_1.weight`` -> ``down_blocks.#.attn2_#.weight``."""
+    return _NUMBER.sub("#", name)
+
+
+@lru_cache(maxsize=4096)
+def _fold_pattern(name: str) -> str:
+    """One number left to chance makes all of them: layers are folded together."""
+    return fold(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One line of a rule: a name, and perhaps the shape it must have.
+
+    Written ``name`` or ``name [640, *]``. The name is exact; where it has a ``#``, that and every
+    other number standing alone is any number; ``*`` stands for any text. In a shape ``*`` is any
+    size and ``320|640`` one of several.
+    """
+
+    name: str
+    shape: tuple[frozenset[int], ...] | None
+
+    @classmethod
+    def parse(cls, text: str) -> "Pattern":
+        """The pattern that ``text`` spells; ``ValueError`` if it spells none."""
+        name, bracket, sizes = text.partition(" [")
+        if not bracket:
+            return cls(name, None)
+        if not sizes.endswith("]"):
+            raise ValueError(f"no shape: {text!r}")
+        return cls(name, tuple(_sizes(size) for size in sizes[:-1].split(",") if size.strip()))
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a tensor of this shape may be meant."""
+        if self.shape is None:
+            return True
+        return len(shape) == len(self.shape) and all(
+            ANY in wanted or size in wanted for size, wanted in zip(shape, self.shape, strict=True)
+        )
+
+
+def _sizes(text: str) -> frozenset[int]:
+    return frozenset(ANY if one.strip() == "*" else int(one) for one in text.split("|"))
+
+
+class TensorNames:
+    """The tensors of one model, to be asked for patterns. Asking costs nothing per tensor."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self.exact: dict[str, tuple[int, ...]] = {}
+        self.folded: dict[str, set[tuple[int, ...]]] = {}
+        for tensor in tensors:
+            self.exact[tensor.name] = tensor.shape
+            self.folded.setdefault(fold(tensor.name), set()).add(tensor.shape)
+
+    def __len__(self) -> int:
+        return len(self.exact)
+
+    def shapes(self, name: str) -> set[tuple[int, ...]]:
+        """The shapes that tensors of this name have; a name with ``*`` stands for many."""
+        if "*" in name:
+            name = _fold_pattern(name)
+            found = (shapes for key, shapes in self.folded.items() if fnmatchcase(key, name))
+            return set().union(*found)
+        if "#" in name:
+            return self.folded.get(_fold_pattern(name), set())
+        return {self.exact[name]} if name in self.exact else set()
+
+    def has(self, pattern: Pattern, under: str = "") -> bool:
+        """Whether a tensor fits, its name taken to begin with ``under``."""
+        return any(pattern.fits(shape) for shape in self.shapes(under + pattern.name))

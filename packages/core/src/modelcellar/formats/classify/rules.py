@@ -1,0 +1,126 @@
+"""Rules that tell from tensor names and metadata what a part of a model is.
+
+They are data: every ``rules/*.toml`` holds ``[[rule]]`` tables with
+
+``name``      unique; tests and evidence go by it
+``part``      what it recognises (``backbone``, ``vae``, ``text_encoder``, ``lora``, ...); of the
+              rules for one part the first that holds is taken, so the specific come first
+``under``     prefixes of tensor names to try, each on its own; by default only ``""``
+``needs``     patterns that must all be there (see :class:`~.names.Pattern`)
+``any``       patterns of which one must be there
+``lacks``     patterns of which none may be there
+``metadata``  key -> regular expression that must be found in its value
+``gives``     what it says: field -> value (``family``, ``kind``, ...)
+``sure``      ``certain``, ``likely`` or ``guess``
+``says``      the evidence in words for people
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from modelcellar.formats.classify.names import Pattern, TensorNames
+from modelcellar.records import Confidence, Finding, JsonValue
+
+__all__ = ["Match", "Rule", "load_rules", "match_rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, as its file spells it."""
+
+    name: str
+    part: str
+    under: tuple[str, ...]
+    needs: tuple[Pattern, ...]
+    any: tuple[Pattern, ...]
+    lacks: tuple[Pattern, ...]
+    metadata: Mapping[str, re.Pattern[str]]
+    gives: Mapping[str, JsonValue]
+    sure: Confidence
+    says: str
+
+    def prefix_in(self, names: TensorNames, metadata: Mapping[str, object]) -> str | None:
+        """The prefix under which the rule holds; ``None`` where it does not."""
+        for key, wanted in self.metadata.items():
+            value = metadata.get(key)
+            if not isinstance(value, str) or not wanted.search(value):
+                return None
+        return next((prefix for prefix in self.under if self._holds(names, prefix)), None)
+
+    def _holds(self, names: TensorNames, prefix: str) -> bool:
+        return (
+            all(names.has(pattern, prefix) for pattern in self.needs)
+            and (not self.any or any(names.has(pattern, prefix) for pattern in self.any))
+            and not any(names.has(pattern, prefix) for pattern in self.lacks)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A rule that holds, and the prefix of the tensor names it holds under."""
+
+    rule: Rule
+    prefix: str
+
+    @property
+    def evidence(self) -> str:
+        """What the rule goes by, and its name for who wants to look it up."""
+        return f"{self.rule.says} [{self.rule.name}]"
+
+    def findings(self) -> dict[str, Finding]:
+        """What the rule says, with its evidence."""
+        return {
+            name: Finding(value, self.evidence, self.rule.sure)
+            for name, value in self.rule.gives.items()
+        }
+
+
+@cache
+def load_rules() -> tuple[Rule, ...]:
+    """All rules in the order of their files' names, then of the files."""
+    folder = resources.files("modelcellar.formats.classify") / "rules"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=str)
+    tables = (table for file in files for table in tomllib.loads(file.read_text())["rule"])
+    return tuple(_rule(table) for table in tables)
+
+
+def match_rules(
+    names: TensorNames, metadata: Mapping[str, object], rules: Iterable[Rule] | None = None
+) -> dict[str, Match]:
+    """For each part the first rule that holds."""
+    found: dict[str, Match] = {}
+    for rule in load_rules() if rules is None else rules:
+        if rule.part in found:
+            continue
+        prefix = rule.prefix_in(names, metadata)
+        if prefix is not None:
+            found[rule.part] = Match(rule, prefix)
+    return found
+
+
+def _rule(table: Mapping[str, JsonValue]) -> Rule:
+    def patterns(key: str) -> tuple[Pattern, ...]:
+        return tuple(Pattern.parse(text) for text in table.get(key, ()))
+
+    unknown = set(table) - {
+        *("name", "part", "under", "needs", "any", "lacks", "metadata", "gives", "sure", "says")
+    }
+    if unknown:
+        raise ValueError(f"rule {table.get('name')!r}: unknown {sorted(unknown)}")
+    metadata = {key: re.compile(text) for key, text in table.get("metadata", {}).items()}
+    return Rule(
+        name=table["name"],
+        part=table["part"],
+        under=tuple(table.get("under", [""])),
+        needs=patterns("needs"),
+        any=patterns("any"),
+        lacks=patterns("lacks"),
+        metadata=metadata,
+        gives=table["gives"],
+        sure=Confidence(table["sure"]),
+        says=table["says"],
+    )

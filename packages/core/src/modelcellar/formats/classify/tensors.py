@@ -1,0 +1,67 @@
+"""What tensor names and shapes tell: the parts of a model, and the type that follows from them."""
+
+from collections.abc import Mapping, Sequence
+
+from modelcellar.formats.classify.adapters import judge_adapter
+from modelcellar.formats.classify.names import TensorNames
+from modelcellar.formats.classify.precision import judge_precision
+from modelcellar.formats.classify.rules import Match, match_rules
+from modelcellar.formats.reading import Reading
+from modelcellar.records import FileFormat, Finding, JsonValue, ModelType
+
+__all__ = ["PART_TYPES", "judge"]
+
+PART_TYPES: Mapping[str, ModelType] = {
+    "controlnet": ModelType.CONTROLNET,
+    "ip_adapter": ModelType.IP_ADAPTER,
+    "embedding": ModelType.EMBEDDING,
+    "backbone": ModelType.DIFFUSION_MODEL,
+    "upscaler": ModelType.UPSCALER,
+    "audio": ModelType.AUDIO,
+    "clip": ModelType.OTHER,
+    "llm": ModelType.LLM,
+    "text_encoder": ModelType.TEXT_ENCODER,
+    "clip_vision": ModelType.CLIP_VISION,
+    "vae": ModelType.VAE,
+    "vision": ModelType.VISION,
+    "other": ModelType.OTHER,
+}
+"""What a model is whose first part in this order is that one."""
+
+
+def judge(readings: Sequence[Reading], documents: Mapping[str, JsonValue]) -> dict[str, Finding]:
+    """Type, kind and family by the rules; rank and alpha of an adapter; precision."""
+    del documents
+    tensors = [tensor for reading in readings for tensor in reading.tensors]
+    if not tensors:
+        return {}
+    found = judge_precision(tensors)
+    if any(
+        reading.format is FileFormat.GGUF and "general.architecture" in reading.metadata
+        for reading in readings
+    ):
+        return found  # Its own names are short, and its header says more.
+    names = TensorNames(tensors)
+    scalars = {key: value for reading in readings for key, value in reading.scalars.items()}
+    adapter = judge_adapter(names, scalars)
+    if adapter:
+        return adapter | {key: found[key] for key in found if key not in adapter}
+    metadata = {key: value for reading in readings for key, value in reading.metadata.items()}
+    return _by_parts(match_rules(names, metadata)) | found
+
+
+def _by_parts(parts: Mapping[str, Match]) -> dict[str, Finding]:
+    leading = next((part for part in PART_TYPES if part in parts), None)
+    if leading is None:
+        return {}
+    match = parts[leading]
+    found = match.findings()
+    model_type = PART_TYPES[leading]
+    evidence = match.evidence
+    if leading == "backbone":
+        around = [parts[part] for part in ("text_encoder", "vae") if part in parts]
+        around = [one for one in around if one.prefix]
+        if around:
+            model_type = ModelType.CHECKPOINT
+            evidence += ", with " + " and ".join(one.rule.says for one in around)
+    return {"type": Finding(model_type.value, evidence, match.rule.sure)} | found

@@ -1,0 +1,34 @@
+"""What the reader of one format hands on: everything a classifier needs, before it is summed up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Security, Tensor
+
+__all__ = ["Reading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One file as its reader understood it.
+
+    Args:
+        format: what the file is.
+        summary: one short line of technical words ("15 tensors, F32, 309,633 parameters").
+        facts: the same and more for machines; JSON values only, clean and bounded.
+        tensors: all of them, in the file's order; empty where the format does not show them.
+        metadata: what the file says of itself, uncut: texts of a safetensors header or an ONNX
+            file, values of a GGUF file (:data:`modelcellar.formats.gguf.GgufValue`).
+        scalars: values of a few tensors of one element (``*.alpha``), which tell scales.
+        security: what a pickle in it would import.
+        data_start: where the tensor data of a safetensors file begin, in bytes.
+    """
+
+    format: FileFormat
+    summary: str = ""
+    facts: Mapping[str, JsonValue] = field(default_factory=dict)
+    tensors: tuple[Tensor, ...] = ()
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    security: Security = NO_PICKLE
+    data_start: int | None = None

@@ -1,0 +1,134 @@
+"""What commands did, as frozen values: results, reports, and progress while they run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from modelcellar.records import (
+    NO_PICKLE,
+    ErrorInfo,
+    FileFormat,
+    Finding,
+    ModelRecord,
+    Security,
+)
+
+
+class ImportMode(StrEnum):
+    """What happens to the original of an import."""
+
+    COPY = "copy"
+    MOVE = "move"
+
+
+class ImportStatus(StrEnum):
+    """What became of one source."""
+
+    IMPORTED = "imported"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What became of one source: a file, or a folder that is one model.
+
+    ``format``, ``summary``, ``findings``, ``security`` and ``size_bytes`` say what it is, as far as
+    it was looked at; ``files`` are the relative names of all that belong together. ``same_tensors``
+    are models of the library with the same tensors under another header.
+    """
+
+    source: str
+    status: ImportStatus
+    model_id: str | None = None
+    error: ErrorInfo | None = None
+    format: FileFormat = FileFormat.UNKNOWN
+    summary: str = ""
+    size_bytes: int | None = None
+    files: tuple[str, ...] = ()
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    security: Security = NO_PICKLE
+    same_tensors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file in an imported folder that was left alone because it is not a model."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What one import did. ``bytes_written`` counts content only, not the library's own records."""
+
+    results: tuple[ImportResult, ...]
+    models: tuple[ModelRecord, ...]
+    skipped: tuple[Skipped, ...] = ()
+    bytes_read: int = 0
+    bytes_written: int = 0
+    seconds: float = 0.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReport:
+    """One page of models and how many there are in all."""
+
+    query: str
+    total: int
+    models: tuple[ModelRecord, ...]
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One file of the library that is not what it was when it came in."""
+
+    model_id: str
+    path: str
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What a verification found. ``checked`` and ``ok`` count models."""
+
+    checked: int
+    ok: int
+    damaged: tuple[Damage, ...]
+    missing: tuple[Damage, ...]
+    not_reached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long piece of work is. Totals may grow while folders are still being read."""
+
+    phase: str
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    current: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    """What a rebuild of the catalog found; ``problems`` names manifests that could not be read."""
+
+    models: int
+    seconds: float
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeReport:
+    """What a purge deleted for good (or, in a dry run, would): removed models and their bytes."""
+
+    model_ids: tuple[str, ...]
+    size_bytes: int
+    dry_run: bool = False
