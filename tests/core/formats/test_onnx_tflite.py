@@ -69,7 +69,6 @@ def test_onnx_older_than_operator_sets() -> None:
         number_field(1, 8) + bytes_field(7, b""),
         number_field(1, 8) + bytes_field(2, b"x" * 40),
         number_field(1, 1) + bytes_field(2, bytes_field(1, b"saved_model")),
-        number_field(1, 9) + bytes_field(2, b"desc") + bytes_field(502, b"mlprogram"),
         bytes_field(1, b"piece") * 20,
         number_field(1, 0) + onnx_file()[2:],
         number_field(1, 65) + onnx_file()[2:],

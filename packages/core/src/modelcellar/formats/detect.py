@@ -3,21 +3,28 @@
 import errno
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
 
 from modelcellar.formats import (
+    coreml,
+    ctranslate2,
+    ggml,
     gguf_summary,
     kinds,
+    numpy_arrays,
     onnx,
     safetensors,
     text,
+    tfjs,
     tflite,
     torch_pickle,
     torch_zip,
+    zips,
 )
 from modelcellar.formats.cursor import Cursor, Fault, FormatError
 from modelcellar.formats.facts import clean_text
+from modelcellar.formats.pickle_verdict import worst
 from modelcellar.formats.reading import Reading
 from modelcellar.records import FileFormat, JsonValue, Refusal
 
@@ -37,9 +44,13 @@ _PROBES = (
     _Probe(FileFormat.TFLITE, tflite.looks_like, tflite.inspect),
     # Which of the ZIP formats it is cannot be said of a ZIP file that cannot be listed.
     _Probe(FileFormat.UNKNOWN, torch_zip.looks_like, torch_zip.inspect),
+    _Probe(FileFormat.NUMPY, numpy_arrays.looks_like, numpy_arrays.inspect),
+    _Probe(FileFormat.GGML, ggml.looks_like, ggml.inspect),
+    _Probe(FileFormat.CTRANSLATE2, ctranslate2.looks_like, ctranslate2.inspect),
     _Probe(FileFormat.TORCH_LEGACY, torch_pickle.looks_like, torch_pickle.inspect),
-    # Last, as it has no magic number.
+    # Last, as they have no magic numbers.
     _Probe(FileFormat.ONNX, onnx.looks_like, onnx.inspect),
+    _Probe(FileFormat.COREML, coreml.looks_like, coreml.inspect),
 )
 
 _REMEDIES: Mapping[Fault, str] = {
@@ -76,13 +87,43 @@ def detect(file: BinaryIO, size_bytes: int) -> Detected:
     is_text = text.is_text(head, is_whole=len(head) == size_bytes)
     if is_text and (refused := _refused_text(head, size_bytes)) is not None:
         return refused
+    if is_text and tfjs.looks_like(head) and (listing := tfjs.read(cursor)) is not None:
+        return Detected(listing)
     for probe in _PROBES:
         if not is_text and probe.looks_like(head):
             found = _probed(probe, cursor)
             if found is not None:
-                return found
+                return _with_others(found, probe, head, cursor)
     kind = kinds.kind_of(head, size_bytes)
     return Detected(Reading(FileFormat.UNKNOWN, kind or "", {"kind": kind} if kind else {}))
+
+
+def _with_others(found: Detected, first: _Probe, head: bytes, cursor: Cursor) -> Detected:
+    """Adds the other formats that a program could read the same bytes as.
+
+    A file made to be two things is how code hides in what looks like plain weights, so what the
+    other readers say about code counts as well.
+    """
+    if found.refusal is not None or found.reading.format is FileFormat.UNKNOWN:
+        return found
+    probes = [probe for probe in _PROBES if probe is not first and probe.looks_like(head)]
+    if _ends_as_archive(found.reading, head, cursor):
+        probes += [probe for probe in _PROBES if probe.read is torch_zip.inspect]
+    also, security = [], found.reading.security
+    for probe in dict.fromkeys(probes):
+        other = _probed(probe, cursor)
+        if other is None or other.refusal is not None:
+            continue
+        also.append(other.reading.format)
+        security = worst([security, other.reading.security])
+    return replace(found, reading=replace(found.reading, security=security), also=tuple(also))
+
+
+def _ends_as_archive(reading: Reading, head: bytes, cursor: Cursor) -> bool:
+    """Whether a ZIP reader, which looks at the end first, would take the file for its own."""
+    # TFLite keeps its metadata in an archive at the end, and that is no second face.
+    is_other = reading.format is not FileFormat.TFLITE and not torch_zip.looks_like(head)
+    return is_other and zips.has_end_record(cursor)
 
 
 def _probed(probe: _Probe, cursor: Cursor) -> Detected | None:

@@ -16,10 +16,38 @@ _UNWANTED = re.compile(
 )
 
 
+# Folders of the machine that a model was trained on tell its owner's name. A path is two or more
+# names, each after a separator; one in a home folder may follow anything, others must not be the
+# middle of an address ("https://host/a/b") or of a relative path.
+_NAMES = r"(?:[\\/]+[^\\/\s\"',;:*?<>|\[\](){}]+)"
+_PATH = re.compile(
+    rf"(?<![\w.:/\\-])(?:[A-Za-z]:{_NAMES}+|{_NAMES}{{2,}})"
+    rf"|(?<![\w/\\])(?:[A-Za-z]:)?[\\/]+(?:home|Users|root)(?:{_NAMES}+)",
+    re.IGNORECASE,
+)
+_WHOLE_PATH = re.compile(r"(?:[A-Za-z]:[\\/]|\\\\|/(?:home|Users|root)/)[^\n]*", re.IGNORECASE)
+_SEPARATOR = re.compile(r"[\\/]+")
+
+
+def without_private_paths(text: str) -> str:
+    """``text`` with each path of somebody's machine cut down to its last name."""
+    if "/" not in text and "\\" not in text:
+        return text
+    if _WHOLE_PATH.fullmatch(text.strip()):
+        return _last_name(text.strip())
+    return _PATH.sub(lambda match: _last_name(match[0]), text)
+
+
+def _last_name(path: str) -> str:
+    names = _SEPARATOR.split(path.rstrip("\\/"))
+    is_home = len(names) >= 2 and names[-2].lower() in ("home", "users")
+    return "~" if is_home else names[-1]
+
+
 def clean_text(text: str, limit_bytes: int = MAX_TEXT_BYTES) -> str:
-    """``text`` on one line, without control characters, cut to ``limit_bytes`` of UTF-8."""
+    """``text`` on one line, cut to ``limit_bytes`` of UTF-8; no control characters, no paths."""
     # A character is at least one byte, so the rest of a huge value need not be looked at.
-    cleaned = _UNWANTED.sub(" ", text[: limit_bytes + 1]).strip()
+    cleaned = without_private_paths(_UNWANTED.sub(" ", text[: limit_bytes + 1])).strip()
     encoded = cleaned.encode()
     if len(encoded) <= limit_bytes:
         return cleaned

@@ -13,7 +13,8 @@ from modelcellar.formats.classify.words import in_words
 from modelcellar.formats.detect import detect
 from modelcellar.formats.documents import read_documents
 from modelcellar.formats.facts import join
-from modelcellar.records import FileFormat, Finding, Inspection
+from modelcellar.formats.reading import Reading
+from modelcellar.records import FileFormat, Finding, Inspection, Tensor
 
 __all__ = ["inspect_file", "inspect_model", "inspect_stream"]
 
@@ -46,9 +47,13 @@ def inspect_stream(file: BinaryIO, size_bytes: int, *, with_tensors: bool = Fals
         security=reading.security,
         also=found.also,
         data_start=reading.data_start,
-        tensors=reading.tensors if with_tensors else (),
+        tensors=_tensors(reading) if with_tensors else (),
         technical=reading.summary,
     )
+
+
+def _tensors(reading: Reading) -> tuple[Tensor, ...]:
+    return tuple(Tensor(one.name, one.dtype, one.shape) for one in reading.tensors)
 
 
 def inspect_model(weights: Sequence[Path], others: Mapping[str, Path]) -> dict[str, Finding]:

@@ -22,7 +22,7 @@ from modelcellar.formats.cursor import (
 from modelcellar.formats.facts import clean_bytes, clean_mapping, join, most_common, plural
 from modelcellar.formats.protobuf import BYTES, VARINT, Field, fields, varint
 from modelcellar.formats.reading import Reading
-from modelcellar.records import FileFormat, JsonValue
+from modelcellar.records import FileFormat, JsonValue, Tensor
 
 MAX_MODEL_FIELDS = 50_000
 MAX_INNER_FIELDS = 250_000
@@ -30,6 +30,15 @@ MAX_ENTRY_FIELDS = 16
 MAX_IR_VERSION = 64
 FIRST_IR_WITH_OPSETS = 3
 MAX_KEPT_PROPS = 64
+MAX_INPUTS = 32
+MAX_LOCATIONS = 256
+MAX_TENSORS = 65_536
+MAX_DIMENSIONS = 16
+MAX_GRAPH_DEPTH = 8
+LEAST_ELEMENTS = 64
+NODE_ATTRIBUTE = 5
+ATTRIBUTE_TENSOR = 5
+ATTRIBUTE_GRAPHS = (6, 11)
 MAX_ELEMENTS = 2**63 - 1
 
 MODEL_FIELDS = {
@@ -59,6 +68,9 @@ class _Outline:
     ir_version: int | None = None
     producer: list[str] = field(default_factory=lambda: ["", ""])
     graphs: int = 0
+    tensors: list[Tensor] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    locations: dict[str, None] = field(default_factory=dict)
     graph_name: str = ""
     nodes: int = 0
     initializers: int = 0
@@ -91,7 +103,13 @@ def inspect(cursor: Cursor) -> Reading:
         )
     if outline.has_overflow:
         raise damaged("one of its tensors has more elements than 63 bits can count")
-    return Reading(FileFormat.ONNX, _summary(outline), _facts(outline))
+    return Reading(
+        FileFormat.ONNX,
+        _summary(outline),
+        _facts(outline),
+        tensors=tuple(outline.tensors),
+        metadata=outline.props,
+    )
 
 
 class _Reader:
@@ -150,45 +168,84 @@ class _Reader:
         elif item.number == 14:
             self._prop(item)
 
-    def _graph(self, graph: Field) -> None:
+    def _graph(self, graph: Field, depth: int = 0) -> None:
         for item in self._inner_fields(graph):
             _require(item, GRAPH_FIELDS)
             if item.number == 1:
-                self.outline.nodes += 1
-            elif item.number == 2:
+                self.outline.nodes += depth == 0
+                self._node(item, depth)
+            elif item.number == 2 and depth == 0:
                 self.outline.graph_name = self._text(item, 256)
             elif item.number == 5:
-                self.outline.initializers += 1
                 self._tensor(item)
+            elif item.number == 11 and depth == 0 and len(self.outline.inputs) < MAX_INPUTS:
+                self.outline.inputs.append(self._first_text(item))
 
-    def _tensor(self, tensor: Field) -> None:
-        elements, data_type = 1, 0
+    def _node(self, node: Field, depth: int) -> None:
+        """The attributes of a node: a constant's tensor, the bodies of a condition or a loop."""
+        for item in self._inner_fields(node):
+            if item.number != NODE_ATTRIBUTE or item.wire != BYTES:
+                continue
+            for part in self._inner_fields(item):
+                if part.wire != BYTES:
+                    continue
+                if part.number == ATTRIBUTE_TENSOR:
+                    self._tensor(part, is_constant=True)
+                elif part.number in ATTRIBUTE_GRAPHS and depth < MAX_GRAPH_DEPTH:
+                    self._graph(part, depth + 1)
+
+    def _tensor(self, tensor: Field, *, is_constant: bool = False) -> None:
+        dims: list[int] = []
+        name, data_type, is_external = "", 0, False
         for item in self._inner_fields(tensor):
             if item.number == 1 and item.wire == VARINT:
-                elements *= item.value
+                dims.append(item.value)
             elif item.number == 1 and item.wire == BYTES:
-                elements *= self._packed_product(item)
+                dims += self._packed(item)
             elif item.number == 2:
                 data_type = item.value
-            elif item.number == 14 and item.value == 1:
-                self.outline.external += 1
+            elif item.number == 8 and item.wire == BYTES:
+                name = self._text(item, 256)
+            elif item.number == 13 and item.wire == BYTES:
+                self._external(item)
+            elif item.number == 14:
+                is_external = item.value == 1
+        elements = 1
+        for size in dims:
+            elements *= size
             if elements > MAX_ELEMENTS:
                 # Said at the end: until then it is not certain that this is ONNX at all.
                 self.outline.has_overflow = True
                 return
-        self.outline.parameters += elements
-        self.outline.dtypes[DATA_TYPES.get(data_type, f"type {data_type}")] += 1
+        if is_constant and elements < LEAST_ELEMENTS:
+            return  # An axis, a shape, an epsilon: no weights.
+        outline = self.outline
+        dtype = DATA_TYPES.get(data_type, f"type {data_type}")
+        outline.initializers += 1
+        outline.external += is_external
+        outline.parameters += elements
+        outline.dtypes[dtype] += 1
+        if len(outline.tensors) < MAX_TENSORS:
+            outline.tensors.append(Tensor(name, dtype, tuple(dims)))
 
-    def _packed_product(self, item: Field) -> int:
-        product = 1
+    def _packed(self, item: Field) -> list[int]:
+        values: list[int] = []
         self._cursor.seek(item.start)
-        while self._cursor.position < item.end and product <= MAX_ELEMENTS:
-            product *= varint(self._cursor)
-            self._inner_fields_left -= 1
-            if self._inner_fields_left < 0:
-                self.outline.is_counted = False
-                break
-        return product
+        while self._cursor.position < item.end and len(values) < MAX_DIMENSIONS:
+            values.append(varint(self._cursor))
+        return values
+
+    def _external(self, item: Field) -> None:
+        """One of the pairs that say where a tensor's bytes lie."""
+        key, value = self._pair(item, 512)
+        if key == "location" and len(self.outline.locations) < MAX_LOCATIONS:
+            self.outline.locations[value] = None
+
+    def _first_text(self, item: Field) -> str:
+        for part in islice(fields(self._cursor, item.start, item.end), MAX_ENTRY_FIELDS):
+            if part.number == 1 and part.wire == BYTES:
+                return self._text(part, 128)
+        return ""
 
     def _opset(self, opset: Field) -> None:
         domain, version = "", 0
@@ -202,13 +259,17 @@ class _Reader:
 
     def _prop(self, prop: Field) -> None:
         self.outline.prop_count += 1
-        if self.outline.prop_count > MAX_KEPT_PROPS:
-            return
+        if self.outline.prop_count <= MAX_KEPT_PROPS:
+            key, value = self._pair(prop, 1024)
+            self.outline.props[key] = value
+
+    def _pair(self, pair: Field, limit_bytes: int) -> tuple[str, str]:
+        """Key and value of a StringStringEntryProto."""
         texts = {1: "", 2: ""}
-        for item in islice(fields(self._cursor, prop.start, prop.end), MAX_ENTRY_FIELDS):
+        for item in islice(fields(self._cursor, pair.start, pair.end), MAX_ENTRY_FIELDS):
             if item.number in texts and item.wire == BYTES:
-                texts[item.number] = self._text(item, 1024)
-        self.outline.props[texts[1]] = texts[2]
+                texts[item.number] = self._text(item, limit_bytes)
+        return texts[1], texts[2]
 
     def _text(self, item: Field, limit_bytes: int) -> str:
         self._cursor.seek(item.start)
@@ -270,6 +331,9 @@ def _facts(outline: _Outline) -> dict[str, JsonValue]:
     if not outline.is_counted:
         return facts | {"counted": False}
     facts["node_count"] = outline.nodes
+    names = {tensor.name for tensor in outline.tensors}
+    # Until version 4 every initializer was an input as well.
+    facts["inputs"] = [name for name in outline.inputs if name not in names]
     if not outline.initializers:
         return facts
     return facts | {
@@ -277,4 +341,12 @@ def _facts(outline: _Outline) -> dict[str, JsonValue]:
         "parameter_count": outline.parameters,
         "dtypes": most_common(outline.dtypes),
         "external_tensor_count": outline.external,
+        "external_data": [name for name in outline.locations if _is_inside(name)],
+        "external_data_outside": [name for name in outline.locations if not _is_inside(name)],
     }
+
+
+def _is_inside(location: str) -> bool:
+    """Whether a location stays in the folder of the model, as the specification wants it."""
+    parts = location.replace("\\", "/").split("/")
+    return bool(parts[0]) and ".." not in parts and ":" not in parts[0]

@@ -2,10 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Security, Tensor
+from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Security
 
-__all__ = ["Reading"]
+__all__ = ["AnyTensor", "Reading"]
+
+
+class AnyTensor(Protocol):
+    """What every format's tensors have; ``shape`` outermost dimension first, as in torch."""
+
+    @property
+    def name(self) -> str:
+        """As the file spells it."""
+
+    @property
+    def dtype(self) -> str:
+        """As the format calls it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +44,7 @@ class Reading:
     format: FileFormat
     summary: str = ""
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
-    tensors: tuple[Tensor, ...] = ()
+    tensors: tuple[AnyTensor, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
     scalars: Mapping[str, float] = field(default_factory=dict)
     security: Security = NO_PICKLE

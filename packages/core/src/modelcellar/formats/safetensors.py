@@ -7,6 +7,7 @@ readers disagree about which of the two counts.
 """
 
 import math
+import re
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,8 +32,8 @@ from modelcellar.formats.facts import (
     plural,
 )
 from modelcellar.formats.reading import Reading
-from modelcellar.formats.strict_json import JsonScanner
-from modelcellar.records import FileFormat, Tensor
+from modelcellar.formats.strict_json import USUAL_END, USUAL_KEY, JsonScanner
+from modelcellar.records import FileFormat
 
 LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 100_000_000
@@ -46,9 +47,16 @@ MAX_READ_DIMENSIONS = 262_144
 MAX_READ_METADATA_KEYS = 16_384
 KEPT_METADATA_BYTES = 5 * 1024 * 1024
 KEPT_VALUE_BYTES = 2 * 1024 * 1024
-MAX_SCALARS = 4
+MAX_SCALARS = 2
 
 _MAX_U64 = 2**64 - 1
+_NATURAL = rb"(?:0|[1-9][0-9]{0,17})"
+_USUAL_ENTRY = re.compile(
+    USUAL_KEY + rb'\{"dtype": ?"([A-Z0-9_]{1,16})", ?"shape": ?\[(%(n)s(?:, ?%(n)s){0,15})?\]'
+    rb', ?"data_offsets": ?\[(%(n)s), ?(%(n)s)\]\}' % {b"n": _NATURAL} + USUAL_END
+)
+"""An entry as the reference implementation and every known writer spell it. It is read at a quarter
+of the cost; all else goes through the strict reader, and both give the same."""
 _LENGTH = struct.Struct("<Q")
 
 DTYPE_BITS: Mapping[str, int] = {
@@ -57,6 +65,9 @@ DTYPE_BITS: Mapping[str, int] = {
     "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64,
     "U64": 64,
 }  # fmt: skip
+
+
+_USUAL_BITS = {dtype.encode(): (dtype, bits) for dtype, bits in DTYPE_BITS.items()}
 
 
 class TensorInfo(NamedTuple):
@@ -112,7 +123,8 @@ def inspect(cursor: Cursor) -> Reading:
             raise
         return _not_read(header_bytes)
     dtypes = Counter(tensor.dtype for tensor in header.tensors)
-    parameters = sum(tensor.parameter_count for tensor in header.tensors)
+    # The products are known to fit: they were compared with the offsets.
+    parameters = sum(math.prod(tensor.shape) for tensor in header.tensors)
     return Reading(
         FileFormat.SAFETENSORS,
         join(
@@ -130,7 +142,7 @@ def inspect(cursor: Cursor) -> Reading:
             "metadata_key_count": len(header.metadata) + len(header.metadata_left_out),
             "metadata": clean_mapping(header.metadata),
         },
-        tensors=tuple(Tensor(one.name, one.dtype, one.shape) for one in header.tensors),
+        tensors=header.tensors,
         metadata=header.metadata,
         scalars=_scalars(cursor, header),
         data_start=LENGTH_BYTES + header.header_bytes,
@@ -223,20 +235,22 @@ def _parse(data: bytes) -> SafetensorsHeader:
     The header is never turned into one tree of Python objects: that takes up to 25 times its
     length, and plain ``json`` keeps the last of two equal names without a word.
     """
-    scanner = JsonScanner(data)
+    scanner = JsonScanner(data, _USUAL_ENTRY)
     metadata: tuple[dict[str, str], tuple[str, ...]] | None = None
     tensors: list[TensorInfo] = []
     names: set[str] = set()
     dimensions = 0
-    for name in scanner.members():
+    for name, usual in scanner.members():
         if name == "__metadata__":
+            if usual is not None:
+                raise damaged("its metadata are those of a tensor")
             if metadata is not None:
                 raise damaged("its header has two blocks of metadata")
             metadata = _metadata(scanner)
             continue
         if name in names:
             raise damaged(f"tensor {_shown(name)} occurs twice in its header")
-        tensor = _tensor_of(name, scanner.value())
+        tensor = _usual_tensor(name, usual) if usual else _tensor_of(name, scanner.value())
         dimensions += len(tensor.shape)
         if len(tensors) >= MAX_READ_TENSORS or dimensions > MAX_READ_DIMENSIONS:
             raise too_large(f"more than {len(tensors):,} tensors")
@@ -254,7 +268,7 @@ def _metadata(scanner: JsonScanner) -> tuple[dict[str, str], tuple[str, ...]]:
     bytes_left = KEPT_METADATA_BYTES
     if scanner.skip_null():
         return kept, ()
-    for key in scanner.members():
+    for key, _ in scanner.members():
         if key in kept or key in left_out:
             raise damaged(f"metadata key {_shown(key)} occurs twice in its header")
         if len(kept) + len(left_out) >= MAX_READ_METADATA_KEYS:
@@ -286,6 +300,19 @@ def _tensor_of(name: str, entry: object) -> TensorInfo:
             f"{end - start:,} by its offsets"
         )
     return TensorInfo(name, dtype, tuple(shape), start, end)
+
+
+def _usual_tensor(name: str, match: re.Match[bytes]) -> TensorInfo:
+    """The same for an entry as all writers spell it, which has no other keys to look at."""
+    _, dtype, sizes, first, last, _ = match.groups()
+    start, end = int(first), int(last)
+    shape = tuple([int(size) for size in sizes.split(b",")]) if sizes else ()
+    known = _USUAL_BITS.get(dtype)
+    # Numbers of 18 digits keep the product of offsets within 64 bits, and it must equal the other.
+    if known is None or math.prod(shape) * known[1] != (end - start) * 8:
+        entry = {"dtype": dtype.decode(), "shape": list(shape), "data_offsets": [start, end]}
+        return _tensor_of(name, entry)
+    return TensorInfo(name, known[0], shape, start, end)
 
 
 def _naturals(values: object) -> TypeGuard[list[int]]:

@@ -21,6 +21,8 @@ def _nested_pattern(depth: int) -> bytes:
     return rb'[{\[](?:[^"{}\[\]]++|"' + _STRING_BODY + rb'"|' + inner + rb")*+[}\]]"
 
 
+USUAL_KEY = rb'(?: |\n)*+"(?P<key>[\x20\x21\x23-\x5b\x5d-\x7e]{0,1024})" ?: ?'
+USUAL_END = rb"(?: |\n)*+(?:,|(?P<end>(?=\})))"
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRING = re.compile(rb'"(' + _STRING_BODY + rb')"', re.DOTALL)
 _VALUE = re.compile(_nested_pattern(MAX_DEPTH - 1), re.DOTALL)
@@ -30,29 +32,47 @@ class JsonScanner:
     """A position in the bytes of a JSON object. All methods raise ``FormatError`` only.
 
     Equal keys within a value are refused; those of ``members`` are for the caller to compare.
+    ``usual`` is how a member is spelled most of the time, for reading it without a parser: with
+    :data:`USUAL_KEY` in front and :data:`USUAL_END` behind.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, usual: re.Pattern[bytes] | None = None) -> None:
         self._data = data
+        self._usual = usual
         self._at = 0
 
-    def members(self) -> Iterator[str]:
-        """The keys of the object at the position; the caller reads the value after each."""
+    def members(self) -> Iterator[tuple[str, re.Match[bytes] | None]]:
+        """The keys of the object at the position.
+
+        With a key comes the match of its value where that is spelled the usual way; else the
+        caller reads the value.
+        """
         self._expect(b"{")
         self._space()
         if self._accept(b"}"):
             return
         while True:
-            key = self.string(MAX_KEY_BYTES)
-            if key is None:
-                raise too_large(f"a name of more than {MAX_KEY_BYTES:,} bytes")
-            self._expect(b":")
-            self._space()
-            yield key
+            match = self._usual.match(self._data, self._at) if self._usual is not None else None
+            if match is not None:
+                # Up to the next key, or to the brace that closes the object.
+                self._at = match.end()
+                yield match["key"].decode("ascii"), match
+                if match["end"] is None:
+                    continue
+            else:
+                yield self._key(), None
             self._space()
             if self._accept(b"}"):
                 return
             self._expect(b",")
+
+    def _key(self) -> str:
+        key = self.string(MAX_KEY_BYTES)
+        if key is None:
+            raise too_large(f"a name of more than {MAX_KEY_BYTES:,} bytes")
+        self._expect(b":")
+        self._space()
+        return key
 
     def string(self, limit_bytes: int) -> str | None:
         """The string at the position; None, unread, if it is longer than ``limit_bytes``."""

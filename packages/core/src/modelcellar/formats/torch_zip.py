@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import replace
 
+from modelcellar.formats import numpy_arrays
 from modelcellar.formats.cursor import Cursor, Fault, FormatError, damaged, too_large
 from modelcellar.formats.facts import clean_bytes, clean_text, join, plural
 from modelcellar.formats.pickle_values import ELEMENTS, storage_of, tensors_in
@@ -65,7 +66,7 @@ def inspect(cursor: Cursor) -> Reading:
         return _torch(cursor, root, by_name)
     if has_task_prefix or _is_task(cursor, entries):
         return _task(entries)
-    return ARCHIVE
+    return numpy_arrays.inspect_archive(cursor, entries) or ARCHIVE
 
 
 def _torch(cursor: Cursor, root: str, entries: Mapping[str, ZipEntry]) -> Reading:

@@ -17,7 +17,7 @@ from modelcellar.records import FileFormat, ModelType
 from modelcellar.sources.companions import find_companions
 from modelcellar.sources.source import NotTaken, Source, SourceFile, refused
 
-__all__ = ["Part", "group_files", "index_name"]
+__all__ = ["Part", "external_data", "group_files", "index_name"]
 
 MAX_INDEX_BYTES = 32 << 20
 SHOWN_MISSING = 5
@@ -81,9 +81,12 @@ def group_files(
         OSError: a file cannot be read.
     """
     by_name = {file.relative: file for file in others}
+    wanted = {name for file in models for name in external_data(file)}
+    apart = {file.relative: file for file in models if file.relative in wanted and _is_raw(file)}
+    by_name |= apart
     units: list[_Unit] = []
     found: list[Source | NotTaken] = []
-    for unit in _units(models):
+    for unit in _units([file for file in models if file.relative not in apart]):
         problem = _problem(unit, by_name)
         if problem is not None:
             found.append(problem)
@@ -160,9 +163,19 @@ def _take_index(unit: _Unit, others: dict[str, SourceFile]) -> list[SourceFile]:
 
 
 def _take_external_data(unit: _Unit, others: dict[str, SourceFile]) -> list[SourceFile]:
-    """The files that an ONNX file says its weights are in; only its own neighbours count."""
-    names = unit.files[0].inspection.facts.get("external_data", [])
-    return [others.pop(name) for name in dict.fromkeys(names) if name in others]
+    """The files that an ONNX or TensorFlow.js file says its weights are in."""
+    return [others.pop(name) for name in external_data(unit.files[0]) if name in others]
+
+
+def external_data(file: SourceFile) -> list[str]:
+    """The neighbours that hold the weights of a file, as it says itself."""
+    names = file.inspection.facts.get("external_data", [])
+    return [name for name in dict.fromkeys(names) if "/" not in name and name != file.relative]
+
+
+def _is_raw(file: SourceFile) -> bool:
+    """Whether the bytes say nothing by themselves, as those of external data do."""
+    return file.inspection.format is FileFormat.UNKNOWN and file.inspection.refusal is None
 
 
 def _join_projector(units: list[_Unit]) -> list[_Unit]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from modelcellar.records import FileFormat
 from modelcellar.sources.companions import companion_names
 from modelcellar.sources.folders import is_model_folder, models_below, whole_folder
-from modelcellar.sources.groups import Part, group_files, index_name
+from modelcellar.sources.groups import Part, external_data, group_files, index_name
 from modelcellar.sources.litter import (
     IGNORED_FOLDERS,
     UNFINISHED,
@@ -201,8 +201,10 @@ def _named_file(path: Path) -> Iterator[Item]:
         wanted = [part.name_of(number) for number in range(1, min(part.total, 10_000) + 1)]
         models = [file, *_neighbours(path, wanted)]
         names = [index_name(part)]
-    names += [name for name in file.inspection.facts.get("external_data", []) if "/" not in name]
-    others = _neighbours(path, names, lambda other: not _may_be_model(other))
+    names += external_data(file)
+    others = _neighbours(
+        path, names, lambda other: not _may_be_model(other) or other.relative in names
+    )
     found, _ = group_files(models, others)
     yield from found
 

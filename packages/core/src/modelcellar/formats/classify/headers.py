@@ -146,7 +146,7 @@ def _tags(texts: Mapping[str, object]) -> Iterator[tuple[str, Finding]]:
     counts, images = _counts(texts)
     if counts:
         # Highest first; of equal ones the order in which the trainer met them.
-        top = dict(counts.most_common(MAX_TAGS))
+        top = {clean_text(tag, 128): count for tag, count in counts.most_common(MAX_TAGS)}
         yield "tag_frequency", _said("ss_tag_frequency", top, Confidence.CERTAIN)
         common = [tag for tag, count in top.items() if images and count >= TRIGGER_SHARE * images]
         if common:
@@ -159,8 +159,8 @@ def _counts(texts: Mapping[str, object]) -> tuple[Counter[str], int]:
     counts: Counter[str] = Counter()
     for tags in _object(texts.get("ss_tag_frequency")).values():
         for tag, count in tags.items() if isinstance(tags, dict) else ():
-            if type(count) is int and count > 0 and (text := clean_text(str(tag), 128)):
-                counts[text] += count
+            if type(count) is int and count > 0 and tag:
+                counts[tag] += count
     images = 0
     for folder in _object(texts.get("ss_dataset_dirs")).values():
         number = folder.get("img_count") if isinstance(folder, dict) else None

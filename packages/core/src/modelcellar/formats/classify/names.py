@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from modelcellar.records import Tensor
+from modelcellar.formats.reading import AnyTensor
 
 __all__ = ["Pattern", "TensorNames", "fold"]
 
-_NUMBER = re.compile(r"(?<![^._/])\d+(?![^._/])")
+_NUMBER = re.compile(r"(?<![^._/\n])\d+(?![^._/\n])", re.ASCII)
 """A number that stands alone between dots, underscores or slashes: ``blocks.12.attn2``."""
 
 ANY = -1
@@ -65,12 +65,16 @@ def _sizes(text: str) -> frozenset[int]:
 class TensorNames:
     """The tensors of one model, to be asked for patterns. Asking costs nothing per tensor."""
 
-    def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self.exact: dict[str, tuple[int, ...]] = {}
+    def __init__(self, tensors: Iterable[AnyTensor]) -> None:
+        self.exact = {tensor.name: tensor.shape for tensor in tensors}
         self.folded: dict[str, set[tuple[int, ...]]] = {}
-        for tensor in tensors:
-            self.exact[tensor.name] = tensor.shape
-            self.folded.setdefault(fold(tensor.name), set()).add(tensor.shape)
+        # All names at once: a call for each would take half as long again. A name with a line
+        # break would shift the others, so those are told apart.
+        joined = fold("\n".join(self.exact)).split("\n")
+        if len(joined) != len(self.exact):
+            joined = [fold(name) for name in self.exact]
+        for name, shape in zip(joined, self.exact.values(), strict=True):
+            self.folded.setdefault(name, set()).add(shape)
 
     def __len__(self) -> int:
         return len(self.exact)

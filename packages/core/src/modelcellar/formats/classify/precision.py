@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from modelcellar.records import Confidence, Finding, Tensor
+from modelcellar.formats.reading import AnyTensor
+from modelcellar.records import Confidence, Finding
 
 __all__ = ["judge_precision"]
 
@@ -24,9 +25,12 @@ MIXED_SHARE = 0.9
 """From this share of the bytes on one type stands for the whole."""
 
 
-def judge_precision(tensors: Sequence[Tensor]) -> dict[str, Finding]:
-    """``precision``, ``quantization`` where packed numbers show it, ``parameter_count``."""
-    packed = _packed(tensors)
+def judge_precision(tensors: Sequence[AnyTensor], names: Collection[str]) -> dict[str, Finding]:
+    """``precision``, ``quantization`` where packed numbers show it, ``parameter_count``.
+
+    ``names`` are those of the tensors with their numbers folded, of which there are few.
+    """
+    packed = _packed(tensors, names)
     sizes: Counter[str] = Counter()
     count = 0
     for tensor in tensors:
@@ -42,14 +46,14 @@ def judge_precision(tensors: Sequence[Tensor]) -> dict[str, Finding]:
     ((main, most),) = sizes.most_common(1)
     if most < MIXED_SHARE * sizes.total():
         main = " + ".join(name for name, _ in sizes.most_common(3))
-    if any(tensor.name.endswith(_SCALED) for tensor in tensors):
+    if any(name.endswith(_SCALED) for name in names):
         main += " (scaled)"
     found["precision"] = Finding(main, f"{most / sizes.total():.0%} of the bytes")
     return found
 
 
-def _packed(tensors: Sequence[Tensor]) -> str | None:
-    ends = {end for tensor in tensors for end, _ in _PACKED if tensor.name.endswith(end)}
+def _packed(tensors: Sequence[AnyTensor], names: Collection[str]) -> str | None:
+    ends = {end for name in names for end, _ in _PACKED if name.endswith(end)}
     if "_blocks" in ends and not any(
         tensor.name.endswith(_MXFP4_SCALES) and tensor.dtype == "U8" for tensor in tensors
     ):

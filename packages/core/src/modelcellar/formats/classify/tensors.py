@@ -35,13 +35,13 @@ def judge(readings: Sequence[Reading], documents: Mapping[str, JsonValue]) -> di
     tensors = [tensor for reading in readings for tensor in reading.tensors]
     if not tensors:
         return {}
-    found = judge_precision(tensors)
+    names = TensorNames(tensors)
+    found = judge_precision(tensors, names.folded)
     if any(
         reading.format is FileFormat.GGUF and "general.architecture" in reading.metadata
         for reading in readings
     ):
         return found  # Its own names are short, and its header says more.
-    names = TensorNames(tensors)
     scalars = {key: value for reading in readings for key, value in reading.scalars.items()}
     adapter = judge_adapter(names, scalars)
     if adapter:
