@@ -169,7 +169,7 @@ class TestHashesOfOtherTools:
         write_lora(path, metadata={key: recorded})
         model = the_model(library.import_paths([path]))
         finding = model.findings["header_hash"]
-        assert finding.value == ("right" if is_right else "wrong")
+        assert finding.value == ("matches" if is_right else "differs")
         assert recorded.removeprefix("0x")[:12] in finding.evidence
 
     def test_manifest_of_before_has_none(self, library: ModelLibrary, source_folder: Path) -> None:

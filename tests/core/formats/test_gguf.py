@@ -178,7 +178,7 @@ def test_vocabulary_only() -> None:
         gguf_pair("tokenizer.ggml.tokens", 9, tokens),
     ]
     found = inspect_bytes(gguf_file(pairs))
-    assert found.technical == "GGUF v3 qwen2, vocabulary only"
+    assert found.technical == "GGUF v3 qwen2, no tensors"
     assert found.facts["vocabulary_only"] is True
     assert found.facts["tensor_count"] == 0
 

@@ -41,7 +41,7 @@ TITLES: Mapping[str, str] = {
 
 def line(title: str, value: object) -> str:
     """One line with a title in front, its value fit for a terminal."""
-    return f"{show_text(title):<{TITLE_WIDTH}}{show_text(str(value))}"
+    return f"{f'{show_text(title)} ':<{TITLE_WIDTH}}{show_text(str(value))}"
 
 
 def finding_lines(findings: "Mapping[str, Finding]", *, verbose: bool) -> list[str]:

@@ -126,7 +126,7 @@ def _findings(source: Source, files: Sequence[FileRecord]) -> dict[str, Finding]
     (actual,) = hashes
     is_right = recorded.value == actual
     findings["header_hash"] = Finding(
-        "right" if is_right else "wrong",
+        "matches" if is_right else "differs",
         f"{recorded.evidence}: {str(recorded.value)[:12]}, the tensors hash to {actual[:12]}",
     )
     return findings

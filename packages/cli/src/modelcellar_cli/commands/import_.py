@@ -218,7 +218,7 @@ def _row(result: "ImportResult", dry_run: bool) -> list[str]:
 
 
 def _what(format_: FileFormat, summary: str) -> str:
-    said = summary.lower().replace(" ", "").startswith(format_.value.replace("_", ""))
+    said = format_.value.replace("_", "") in summary.lower().replace(" ", "")
     return show_text(summary if said else f"{format_.value}, {summary}".removesuffix(", "))
 
 

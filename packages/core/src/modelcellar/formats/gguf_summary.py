@@ -74,7 +74,7 @@ def _summary(header: GgufHeader) -> str:
     architecture = clean_text(header.text("general.architecture") or "", 64)
     title = f"GGUF v{header.version} {architecture}".strip()
     if _is_vocabulary(header):
-        return join((title, "vocabulary only"))
+        return join((title, "no tensors"))
     kind = quantization(header) or kinds_line(_types(header))
     return join((title, kind, plural(len(header.tensors), "tensor")))
 

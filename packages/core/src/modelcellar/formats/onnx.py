@@ -19,7 +19,14 @@ from modelcellar.formats.cursor import (
     too_large,
     truncated,
 )
-from modelcellar.formats.facts import clean_bytes, clean_mapping, join, most_common, plural
+from modelcellar.formats.facts import (
+    clean_bytes,
+    clean_mapping,
+    clean_text,
+    join,
+    most_common,
+    plural,
+)
 from modelcellar.formats.protobuf import BYTES, VARINT, Field, fields, varint
 from modelcellar.formats.reading import Reading
 from modelcellar.records import FileFormat, JsonValue, Tensor
@@ -32,6 +39,7 @@ FIRST_IR_WITH_OPSETS = 3
 MAX_KEPT_PROPS = 64
 MAX_INPUTS = 32
 MAX_LOCATIONS = 256
+MAX_PATH_BYTES = 4096
 MAX_TENSORS = 65_536
 MAX_DIMENSIONS = 16
 MAX_GRAPH_DEPTH = 8
@@ -70,7 +78,7 @@ class _Outline:
     graphs: int = 0
     tensors: list[Tensor] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
-    locations: dict[str, None] = field(default_factory=dict)
+    locations: dict[str, bool] = field(default_factory=dict)
     graph_name: str = ""
     nodes: int = 0
     initializers: int = 0
@@ -237,9 +245,15 @@ class _Reader:
 
     def _external(self, item: Field) -> None:
         """One of the pairs that say where a tensor's bytes lie."""
-        key, value = self._pair(item, 512)
-        if key == "location" and len(self.outline.locations) < MAX_LOCATIONS:
-            self.outline.locations[value] = None
+        texts = {1: b"", 2: b""}
+        for part in islice(fields(self._cursor, item.start, item.end), MAX_ENTRY_FIELDS):
+            if part.number in texts and part.wire == BYTES:
+                self._cursor.seek(part.start)
+                texts[part.number] = self._cursor.take(min(part.end - part.start, MAX_PATH_BYTES))
+        if texts[1] == b"location" and len(self.outline.locations) < MAX_LOCATIONS:
+            # Judged as it is written: a path is cut down when it is made fit to be shown.
+            location = texts[2].decode(errors="replace")
+            self.outline.locations[clean_text(location, 512)] = _is_inside(location)
 
     def _first_text(self, item: Field) -> str:
         for part in islice(fields(self._cursor, item.start, item.end), MAX_ENTRY_FIELDS):
@@ -341,8 +355,8 @@ def _facts(outline: _Outline) -> dict[str, JsonValue]:
         "parameter_count": outline.parameters,
         "dtypes": most_common(outline.dtypes),
         "external_tensor_count": outline.external,
-        "external_data": [name for name in outline.locations if _is_inside(name)],
-        "external_data_outside": [name for name in outline.locations if not _is_inside(name)],
+        "external_data": [name for name, inside in outline.locations.items() if inside],
+        "external_data_outside": [name for name, inside in outline.locations.items() if not inside],
     }
 
 

@@ -37,7 +37,7 @@ class Part:
     def of(cls, name: str) -> "Part | None":
         """The part that a file of this name is, if it is one."""
         match = _PART.fullmatch(name)
-        if match is None:
+        if match is None or not 1 <= int(match["number"]) <= int(match["total"]):
             return None
         return cls(match["stem"], int(match["number"]), int(match["total"]), match["ending"])
 
@@ -108,7 +108,7 @@ def _units(models: Iterable[SourceFile]) -> list[_Unit]:
     sets: dict[tuple[str, int, str], list[tuple[int, SourceFile]]] = {}
     for file in models:
         part = Part.of(file.relative)
-        if part is None or not 1 <= part.number <= part.total:
+        if part is None:
             units.append(_Unit(Path(file.relative).stem, [file]))
         else:
             sets.setdefault(part.set_key, []).append((part.number, file))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from modelcellar.formats.classify.gguf import family_name
 from modelcellar.formats.facts import clean_text
 from modelcellar.formats.reading import Reading
 from modelcellar.records import Confidence, Finding, JsonValue, ModelType
@@ -93,7 +94,7 @@ def _config(document: Mapping[str, JsonValue]) -> Iterator[tuple[str, Finding]]:
         yield from _by_class(name, "transformers", origin)
     model_type = _text(document.get("model_type"), 64)
     if model_type:
-        yield "family", _said(origin, "model_type", model_type, Confidence.LIKELY)
+        yield "family", _said(origin, "model_type", family_name(model_type), Confidence.LIKELY)
     yield from _context(document)
     yield from _quantization(document)
     dtype = _text(document.get("torch_dtype") or document.get("dtype"), 32)

@@ -14,7 +14,7 @@ from modelcellar.formats.gguf_types import FILE_TYPES, GUESSED
 from modelcellar.formats.reading import Reading
 from modelcellar.records import Confidence, FileFormat, Finding, JsonValue, ModelType
 
-__all__ = ["judge"]
+__all__ = ["family_name", "judge"]
 
 POOLING_RANK = 4
 """``llama_pooling_type``: none 0, mean 1, cls 2, last 3, rank 4."""
@@ -44,6 +44,12 @@ def _architectures() -> Mapping[str, Mapping[str, str]]:
     return {name: {**table["default"], **entry} for name, entry in table["architecture"].items()}
 
 
+def family_name(architecture: str) -> str:
+    """What people call an architecture; its own name, made clean, if nobody told us."""
+    known = _architectures().get(architecture)
+    return known["family"] if known else clean_text(architecture, 64)
+
+
 def judge(readings: Sequence[Reading], documents: Mapping[str, JsonValue]) -> dict[str, Finding]:
     """Everything the header of the first GGUF file tells; the parts of a split model share it."""
     del documents
@@ -58,9 +64,7 @@ def _judge_one(reading: Reading) -> Iterator[tuple[str, Finding]]:
     architecture = metadata.get("general.architecture")
     if isinstance(architecture, str):
         yield from _type(reading, architecture)
-        known = _architectures().get(architecture)
-        family = known["family"] if known else clean_text(architecture, 64)
-        if family:
+        if family := family_name(architecture):
             yield "family", _said("general.architecture", family)
         length = metadata.get(f"{architecture}.context_length")
         if type(length) is int and length > 0:
