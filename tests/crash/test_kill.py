@@ -54,8 +54,7 @@ def one_model_lost(place: Place) -> None:
     with place.open() as library:
         path = place.root / "models" / library.get("big").id
     path.chmod(0o755)
-    (path / "big.safetensors").unlink()
-    path.rmdir()
+    shutil.rmtree(path)
 
 
 def killed_import(call: str, nth: int, place: Place) -> None:

@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from tests.core.formats.builders import (
     torch_zip_entries,
     zip_file,
 )
+from tests.core.formats.fuzz import fuzz, seeds
 
 MAX_MEMORY_BYTES = 64 * 1024 * 1024
 MAX_CPU_S = 2.0
@@ -213,3 +215,9 @@ def untraced() -> Iterator[None]:
         yield
     finally:
         sys.settrace(tracer)
+
+
+@pytest.mark.parametrize("reader", sorted(seeds()))
+def test_mutated_files_keep_to_the_bounds(reader: str, tmp_path: Path) -> None:
+    """A short run of what ``python -m tests.core.formats.fuzz`` does for as long as one likes."""
+    assert fuzz(reader, 1.0, 1, tmp_path) > 10
