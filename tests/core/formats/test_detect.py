@@ -263,6 +263,7 @@ def test_what_is_no_model_has_a_kind(data: bytes, kind: str) -> None:
     ],
 )
 def test_other_binary_files_are_unknown(data: bytes) -> None:
+    assert inspect_bytes(data).security.verdict == "not_checked"
     found = inspect_bytes(data)
     assert found.format is FileFormat.UNKNOWN
     assert found.refusal is None

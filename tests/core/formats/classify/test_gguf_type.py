@@ -111,6 +111,12 @@ def test_quantization_by_file_type(value: int, name: str, sure: str) -> None:
     assert (finding.value, finding.sure) == (name, sure)
 
 
+def test_types_of_tensors_are_no_precision() -> None:
+    found = told(architecture("llama"), number("general.file_type", 15))
+    assert "precision" not in found
+    assert found["parameter_count"] == 32
+
+
 @pytest.mark.parametrize(
     ("title", "is_kept"),
     [

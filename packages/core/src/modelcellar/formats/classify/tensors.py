@@ -41,7 +41,9 @@ def judge(readings: Sequence[Reading], documents: Mapping[str, JsonValue]) -> di
         reading.format is FileFormat.GGUF and "general.architecture" in reading.metadata
         for reading in readings
     ):
-        return found  # Its own names are short, and its header says more.
+        # Its own names are short, and its header says more; the types of its tensors are mixed by
+        # design, so that the name of the quantization says what people mean.
+        return {name: found[name] for name in ("parameter_count",) if name in found}
     scalars = {key: value for reading in readings for key, value in reading.scalars.items()}
     adapter = judge_adapter(names, scalars)
     if adapter:
