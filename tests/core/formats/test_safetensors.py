@@ -334,3 +334,46 @@ class TestHostileHeaders:
         assert inspect_bytes(data).facts["header_read"] is False
         with pytest.raises(FormatError):
             read(data)
+
+
+@given(st.data())
+def test_usual_and_other_spellings_are_read_alike(data: st.DataObject) -> None:
+    """Entries spelled as writers do skip the JSON parser, and nothing else changes by that."""
+    tensors, end = {}, 0
+    for name in data.draw(st.lists(st.text("ab.0_", max_size=5), max_size=6, unique=True)):
+        shape = data.draw(st.lists(st.integers(0, 3), max_size=3))
+        size = 1
+        for one in shape:
+            size *= one
+        tensors[name] = {"dtype": "U8", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    compact = json.dumps(tensors, separators=(",", ":")).encode()
+    spaced = json.dumps(tensors, indent=1).encode()
+    turned = {key: dict(reversed(list(entry.items()))) for key, entry in tensors.items()}
+    found = [
+        inspect_bytes(safetensors_file(text, bytes(end)))
+        for text in (compact, json.dumps(tensors).encode(), spaced, json.dumps(turned).encode())
+    ]
+    assert {one.refusal for one in found} == {None}
+    assert len({one.technical for one in found}) == 1
+    assert found[0].facts["tensor_count"] == len(tensors)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"dtype":"U8","shape":[1],"data_offsets":[0,2]}',
+        '{"dtype":"U9","shape":[1],"data_offsets":[0,1]}',
+        '{"dtype":"U8","shape":[999999999999999999,999999999999999999],"data_offsets":[0,1]}',
+        '{"dtype":"U8","shape":[1],"data_offsets":[1,0]}',
+        '{"dtype":"U8","shape":[01],"data_offsets":[0,1]}',
+    ],
+)
+def test_usual_spelling_is_checked_all_the_same(entry: str) -> None:
+    assert refusal_code(safetensors_file(f'{{"a":{entry}}}'.encode(), bytes(1))) == "damaged"
+
+
+def test_equal_names_in_the_usual_spelling_are_refused() -> None:
+    entry = '{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
+    for text in (f'{{"a":{entry},"a":{entry}}}', f'{{"__metadata__":{entry}}}'):
+        assert refusal_code(safetensors_file(text.encode(), b"x")) == "damaged"

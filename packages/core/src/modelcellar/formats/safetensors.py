@@ -36,6 +36,7 @@ from modelcellar.formats.strict_json import USUAL_END, USUAL_KEY, JsonScanner
 from modelcellar.records import FileFormat
 
 LENGTH_BYTES = 8
+METADATA = "__metadata__"
 MAX_HEADER_BYTES = 100_000_000
 """The limit of the format itself."""
 
@@ -240,21 +241,22 @@ def _parse(data: bytes) -> SafetensorsHeader:
     tensors: list[TensorInfo] = []
     names: set[str] = set()
     dimensions = 0
-    for name, usual in scanner.members():
-        if name == "__metadata__":
-            if usual is not None:
-                raise damaged("its metadata are those of a tensor")
+    for member in scanner.members():
+        if isinstance(member, str) and member == METADATA:
             if metadata is not None:
                 raise damaged("its header has two blocks of metadata")
             metadata = _metadata(scanner)
             continue
-        if name in names:
-            raise damaged(f"tensor {_shown(name)} occurs twice in its header")
-        tensor = _usual_tensor(name, usual) if usual else _tensor_of(name, scanner.value())
+        if isinstance(member, str):
+            tensor = _tensor_of(member, scanner.value())
+        else:
+            tensor = _usual_tensor(member)
+        if tensor.name in names or tensor.name == METADATA:
+            raise damaged(f"tensor {_shown(tensor.name)} occurs twice in its header")
         dimensions += len(tensor.shape)
         if len(tensors) >= MAX_READ_TENSORS or dimensions > MAX_READ_DIMENSIONS:
             raise too_large(f"more than {len(tensors):,} tensors")
-        names.add(name)
+        names.add(tensor.name)
         tensors.append(tensor)
     scanner.finish()
     kept, left_out = metadata or ({}, ())
@@ -268,7 +270,9 @@ def _metadata(scanner: JsonScanner) -> tuple[dict[str, str], tuple[str, ...]]:
     bytes_left = KEPT_METADATA_BYTES
     if scanner.skip_null():
         return kept, ()
-    for key, _ in scanner.members():
+    for key in scanner.members():
+        if not isinstance(key, str):
+            raise damaged("its metadata are those of a tensor")
         if key in kept or key in left_out:
             raise damaged(f"metadata key {_shown(key)} occurs twice in its header")
         if len(kept) + len(left_out) >= MAX_READ_METADATA_KEYS:
@@ -302,9 +306,10 @@ def _tensor_of(name: str, entry: object) -> TensorInfo:
     return TensorInfo(name, dtype, tuple(shape), start, end)
 
 
-def _usual_tensor(name: str, match: re.Match[bytes]) -> TensorInfo:
+def _usual_tensor(match: re.Match[bytes]) -> TensorInfo:
     """The same for an entry as all writers spell it, which has no other keys to look at."""
-    _, dtype, sizes, first, last, _ = match.groups()
+    key, dtype, sizes, first, last, _ = match.groups()
+    name = key.decode("ascii")
     start, end = int(first), int(last)
     shape = tuple([int(size) for size in sizes.split(b",")]) if sizes else ()
     known = _USUAL_BITS.get(dtype)

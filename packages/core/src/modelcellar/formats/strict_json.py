@@ -23,6 +23,7 @@ def _nested_pattern(depth: int) -> bytes:
 
 USUAL_KEY = rb'(?: |\n)*+"(?P<key>[\x20\x21\x23-\x5b\x5d-\x7e]{0,1024})" ?: ?'
 USUAL_END = rb"(?: |\n)*+(?:,|(?P<end>(?=\})))"
+_NEVER = re.compile(rb"(?!)")
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRING = re.compile(rb'"(' + _STRING_BODY + rb')"', re.DOTALL)
 _VALUE = re.compile(_nested_pattern(MAX_DEPTH - 1), re.DOTALL)
@@ -41,26 +42,27 @@ class JsonScanner:
         self._usual = usual
         self._at = 0
 
-    def members(self) -> Iterator[tuple[str, re.Match[bytes] | None]]:
-        """The keys of the object at the position.
+    def members(self) -> Iterator[str | re.Match[bytes]]:
+        """The members of the object at the position.
 
-        With a key comes the match of its value where that is spelled the usual way; else the
-        caller reads the value.
+        Either the match of one that is spelled the usual way, or the key of another, whose value
+        the caller reads.
         """
         self._expect(b"{")
         self._space()
         if self._accept(b"}"):
             return
+        data, matches = self._data, _NEVER.match if self._usual is None else self._usual.match
         while True:
-            match = self._usual.match(self._data, self._at) if self._usual is not None else None
+            match = matches(data, self._at)
             if match is not None:
                 # Up to the next key, or to the brace that closes the object.
                 self._at = match.end()
-                yield match["key"].decode("ascii"), match
+                yield match
                 if match["end"] is None:
                     continue
             else:
-                yield self._key(), None
+                yield self._key()
             self._space()
             if self._accept(b"}"):
                 return
