@@ -84,7 +84,10 @@ mod native {
 
     /// Copy the regular file `src` to the new name `dst` and return both digests of it.
     #[pyfunction]
-    #[pyo3(signature = (src, dst, *, publish = true, ranges = Vec::new(), progress = None))]
+    #[pyo3(
+        signature = (src, dst, *, publish = true, ranges = Vec::new(), progress = None),
+        text_signature = "(src, dst, *, publish=True, ranges=(), progress=None)"
+    )]
     fn copy_with_hashing(
         py: Python<'_>,
         src: OsPath,
@@ -126,7 +129,10 @@ mod native {
 
     /// Read the regular file `path` once and return both digests.
     #[pyfunction]
-    #[pyo3(signature = (path, *, from_disk = false, ranges = Vec::new(), progress = None))]
+    #[pyo3(
+        signature = (path, *, from_disk = false, ranges = Vec::new(), progress = None),
+        text_signature = "(path, *, from_disk=False, ranges=(), progress=None)"
+    )]
     fn hash_file(
         py: Python<'_>,
         path: OsPath,

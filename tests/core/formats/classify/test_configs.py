@@ -162,7 +162,7 @@ def test_code_of_its_own_is_said() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text("aL/:\n", max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -186,6 +186,7 @@ json_values = st.recursive(
             max_size=4,
         )
     ),
+    max_leaves=10,
 )
 NAMES = ("config.json", "adapter_config.json", "model_index.json", "modules.json", "README.md")
 
