@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from modelcellar_hashing import FileDigests, copy_with_hashing, hash_file
+from modelcellar_hashing import FileDigests, SourceChangedError, copy_with_hashing, hash_file
+from tests.hashing_ext.conftest import MIB, names_in
 
-MIB = 1 << 20
 SIZES = (0, 1, 63, 64, 65, 512 * 1024, 4 * MIB - 1, 4 * MIB, 9 * MIB + 5)
 
 
@@ -77,3 +77,40 @@ def test_negative_numbers_are_refused(tmp_path: Path) -> None:
     path.write_bytes(bytes(10))
     with pytest.raises((OverflowError, ValueError)):
         hash_file(path, ranges=[(-1, 5)])
+
+
+EDGES = [0, 1, 63, 64, 65, 512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1, 6 * MIB + 10, 6 * MIB + 11]
+
+
+@pytest.mark.parametrize("start", EDGES)
+def test_that_begin_and_end_at_the_edges_of_buffers(tmp_path: Path, start: int) -> None:
+    path = tmp_path / "source"
+    path.write_bytes(random.Random(start).randbytes(6 * MIB + 11))
+    ranges = [(start, end) for end in EDGES if start <= end]
+    for found in both(path, ranges):
+        assert found.range_sha256 == of_ranges(path.read_bytes(), ranges)
+
+
+def test_of_more_bits_than_fit_in_32(tmp_path: Path) -> None:
+    path = tmp_path / "source"
+    with path.open("wb") as file:
+        file.truncate(513 * MIB)
+        file.seek(7)
+        file.write(b"not only zeros")
+    found = hash_file(path, ranges=[(3, 513 * MIB)])
+    with path.open("rb") as file:
+        assert found.sha256 == hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(3)
+        assert found.range_sha256 == [hashlib.file_digest(file, "sha256").hexdigest()]
+
+
+def test_of_a_source_that_changes_meanwhile(big_source: Path, target_folder: Path) -> None:
+    def change(done_bytes: int, total_bytes: int) -> None:
+        if done_bytes < total_bytes:
+            with big_source.open("r+b") as file:
+                file.write(b"changed")
+
+    ranges = [(8, big_source.stat().st_size)]
+    with pytest.raises(SourceChangedError):
+        copy_with_hashing(big_source, target_folder / "copy", ranges=ranges, progress=change)
+    assert names_in(target_folder) == []

@@ -46,17 +46,16 @@ class Batch:
         text = folder / "text"
         together = frozenset(files[path] for path in files if path.is_relative_to(text))
         alone = {
-            frozenset(files[name] for name in (path, path.with_suffix(".json")) if name in files)
-            for path in files
+            frozenset([digest])
+            for path, digest in files.items()
             if path.suffix == ".safetensors" and path.parent == folder and path.stem != "pointer"
         }
         return cls(folder, files, frozenset(alone | {together}))
 
 
 def make_batch(folder: Path, *, big_bytes: int, small: int = 4, seed: int = 0) -> Batch:
-    """A big file with a companion, small ones (two equal), a folder, one refused, one skipped."""
+    """A big file, small ones, two of them equal, a folder model, a refused and a skipped file."""
     write_safetensors(folder / "big.safetensors", seed=seed, size_bytes=big_bytes)
-    (folder / "big.json").write_text(f'{{"note": "a companion of {seed}"}}\n')
     for number in range(small):
         name = f"small-{number}.safetensors"
         write_safetensors(folder / name, seed=seed + 1 + number, size_bytes=3000 + 4 * number)

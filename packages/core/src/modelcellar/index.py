@@ -39,6 +39,7 @@ __all__ = [
     "CatalogRow",
     "Filter",
     "SearchText",
+    "disk_errors",
 ]
 
 DAMAGED = (

@@ -19,7 +19,7 @@ from modelcellar.errors import (
     ModelNotFoundError,
     UsageError,
 )
-from modelcellar.index import DAMAGED, SORT_KEYS, Catalog, Filter
+from modelcellar.index import DAMAGED, SORT_KEYS, Catalog, Filter, disk_errors
 from modelcellar.io.drives import is_network
 from modelcellar.layout import create_library
 from modelcellar.manifest import Manifest
@@ -367,7 +367,7 @@ def _catalog_folder(store: Store) -> Path:
 
 def _opened(path: Path) -> Catalog:
     catalog = Catalog(path, search_text=search_text)
-    with ExitStack() as on_failure:
+    with ExitStack() as on_failure, disk_errors(path, catalog.connection):
         on_failure.callback(catalog.close)
         migrate_to_fts5(catalog.connection)
         on_failure.pop_all()

@@ -27,6 +27,7 @@ impl fmt::Debug for Digests {
             .field("blake3", &to_hex(&self.blake3))
             .field("sha256", &to_hex(&self.sha256))
             .field("size_bytes", &self.size_bytes)
+            .field("ranges", &self.ranges.iter().map(to_hex).collect::<Vec<_>>())
             .finish()
     }
 }
@@ -66,8 +67,8 @@ impl DualHasher {
     }
 }
 
-/// Which SHA-256 code runs on this processor; `sha2` chooses by the same test, and so do the two
-/// chains at once.
+/// Which SHA-256 code runs on this processor; `sha2` chooses by the same test. Two chains at once
+/// need SSSE3 as well, which every processor with SSE4.1 has.
 pub fn sha256_backend() -> &'static str {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     if std::is_x86_feature_detected!("sha") && std::is_x86_feature_detected!("sse4.1") {

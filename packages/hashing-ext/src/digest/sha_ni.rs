@@ -27,7 +27,7 @@ pub fn compress_two(states: [&mut [u32; 8]; 2], blocks: [&[[u8; 64]]; 2]) -> boo
 
 /// Whether the processor has the instructions that the kernel is compiled to.
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-pub fn is_available() -> bool {
+fn is_available() -> bool {
     std::is_x86_feature_detected!("sha")
         && std::is_x86_feature_detected!("ssse3")
         && std::is_x86_feature_detected!("sse4.1")
@@ -163,5 +163,39 @@ mod x86 {
         let partial = _mm_sha256msg1_epu32(zero, one);
         let shifted = _mm_alignr_epi8::<4>(three, two);
         _mm_sha256msg2_epu32(_mm_add_epi32(partial, shifted), three)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::block_api::compress256;
+
+    use super::compress_two;
+    use crate::digest::sha256_backend;
+
+    #[test]
+    fn runs_exactly_where_the_backend_says_so_and_each_chain_is_as_sha2_says() {
+        let blocks: [Vec<[u8; 64]>; 2] = [3, 5].map(|step: usize| {
+            (0..9).map(|block| std::array::from_fn(|at| ((block * 64 + at) * step) as u8)).collect()
+        });
+        for count in 0..=9 {
+            let begun = [[0x0123_4567; 8], [0xfedc_ba98; 8]];
+            let [mut one, mut two] = begun;
+            let ran =
+                compress_two([&mut one, &mut two], [&blocks[0][..count], &blocks[1][..count]]);
+            assert_eq!(ran, sha256_backend() == "sha2 (x86 SHA-NI)");
+            let mut wanted = begun;
+            if ran {
+                compress256(&mut wanted[0], &blocks[0][..count]);
+                compress256(&mut wanted[1], &blocks[1][..count]);
+            }
+            assert_eq!([one, two], wanted, "{count} blocks");
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    fn unequal_numbers_of_blocks_are_a_bug_of_the_caller() {
+        compress_two([&mut [0; 8], &mut [0; 8]], [&[[0; 64]; 2], &[[0; 64]; 1]]);
     }
 }
