@@ -58,6 +58,7 @@ def vae() -> Shapes:
     yield "encoder.conv_in.weight", (128, 3, 3, 3)
     yield "encoder.conv_out.weight", (8, 512, 3, 3)
     yield "decoder.conv_in.weight", (512, 4, 3, 3)
+    yield "decoder.mid.attn_1.q.weight", (512, 512, 1, 1)
     yield "decoder.conv_out.weight", (3, 128, 3, 3)
     yield "quant_conv.weight", (8, 8, 1, 1)
     yield "post_quant_conv.weight", (4, 4, 1, 1)
