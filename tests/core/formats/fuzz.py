@@ -1,7 +1,7 @@
 """Feeds mutated files to the readers until the time is up: ``python -m tests.core.formats.fuzz``.
 
 Not collected by pytest; the suite has short runs of the same. What breaks a bound or raises is
-written to ``--keep`` and ends the run.
+written to ``--keep`` and ends the run. Times are CPU time, so that a busy machine finds nothing.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import random
+import re
 import resource
 import sys
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from modelcellar.formats import inspect_stream
+from modelcellar.records import Inspection
 from tests.core.formats.builders import (
     gguf_file,
     gguf_tensor,
@@ -41,6 +43,9 @@ from tests.core.formats.test_pickles import attack, pickled, state_dict, tensor,
 
 MAX_SECONDS = 2.0
 MAX_EXTRA_BYTES = 64 << 20
+MAX_OUTCOMES = 4_000
+LARGEST_KEPT_BYTES = 4 << 10
+_DETAIL = re.compile(r"'[^']*'|\d[\d,.]*")
 DICTIONARY = (
     *(
         b"\0" * 8,
@@ -109,23 +114,38 @@ def mutations(data: bytes, rng: random.Random, others: list[bytes]) -> Iterator[
         yield bytes(changed)
 
 
-def fuzz(reader: str, seconds: float, seed: int, keep: Path) -> int:
-    """Tries one reader's files; how many. Raises what it finds, with the file kept."""
+def outcome(found: Inspection) -> tuple[object, ...]:
+    """What the readers made of a file, but for its numbers and names."""
+    refusal = found.refusal
+    said = (refusal.code, _DETAIL.sub("#", refusal.reason)) if refusal else ()
+    verdict = (found.security.verdict, _DETAIL.sub("#", " ".join(found.security.details)))
+    kinds = tuple(sorted(found.findings)), tuple(sorted(found.facts))
+    return found.format, found.also, _DETAIL.sub("#", found.summary), said, verdict, kinds
+
+
+def fuzz(reader: str, seconds: float, seed: int, keep: Path) -> tuple[int, int]:
+    """Tries one reader's files, and changes those again that had a new outcome.
+
+    Returns how many were tried, and how many outcomes they had. Raises what it finds, with the
+    file kept.
+    """
     rng = random.Random(seed)
     known = seeds()
-    corpus, others = known[reader], list(itertools.chain.from_iterable(known.values()))
+    corpus, others = [*known[reader]], list(itertools.chain.from_iterable(known.values()))
+    outcomes = set()
     for data in corpus:
-        inspect_stream(io.BytesIO(data), len(data), with_tensors=True)
+        found = inspect_stream(io.BytesIO(data), len(data), with_tensors=True)
+        outcomes.add(outcome(found))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    deadline = time.monotonic() + seconds
+    deadline = time.process_time() + seconds
     count = 0
-    while time.monotonic() < deadline:
+    while time.process_time() < deadline:
         for data in mutations(rng.choice(corpus), rng, others):
-            began = time.monotonic()
+            began = time.process_time()
             try:
                 found = inspect_stream(io.BytesIO(data), len(data), with_tensors=True)
                 json.dumps([dict(found.facts), found.summary, found.security.details])
-                took = time.monotonic() - began
+                took = time.process_time() - began
                 extra = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
                 assert took < MAX_SECONDS, f"{took:.1f} s"
                 assert extra < MAX_EXTRA_BYTES, f"{extra:,} bytes more"
@@ -134,9 +154,13 @@ def fuzz(reader: str, seconds: float, seed: int, keep: Path) -> int:
                 (keep / f"{reader}-{seed}-{count}").write_bytes(data)
                 raise
             count += 1
+            if (new := outcome(found)) not in outcomes and len(outcomes) < MAX_OUTCOMES:
+                outcomes.add(new)
+                if len(data) <= LARGEST_KEPT_BYTES:
+                    corpus.append(data)
             if len(data) > 100_000:
                 break
-    return count
+    return count, len(outcomes)
 
 
 def main() -> None:
@@ -148,9 +172,10 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
     arguments = parser.parse_args()
     for reader in arguments.readers or seeds():
-        count = fuzz(reader, arguments.seconds, arguments.seed, arguments.keep)
+        count, outcomes = fuzz(reader, arguments.seconds, arguments.seed, arguments.keep)
         sys.stdout.write(
-            f"{reader}: {count:,} files in {arguments.seconds:.0f} s, seed {arguments.seed}\n"
+            f"{reader}: {count:,} files in {arguments.seconds:.0f} s, {outcomes:,} outcomes, "
+            f"seed {arguments.seed}\n"
         )
         sys.stdout.flush()
 
