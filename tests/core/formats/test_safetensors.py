@@ -14,13 +14,13 @@ from safetensors.numpy import save
 
 from modelcellar.formats.cursor import Cursor, FormatError
 from modelcellar.formats.safetensors import (
-    DTYPE_BITS,
     KEPT_VALUE_BYTES,
     MAX_READ_BYTES,
     MAX_READ_TENSORS,
-    SafetensorsHeader,
     read_header,
 )
+from modelcellar.formats.safetensors_quick import quick_tensors
+from modelcellar.formats.safetensors_types import DTYPE_BITS, SafetensorsHeader, TensorInfo
 from modelcellar.records import FileFormat
 from tests.core.formats.builders import inspect_bytes, refusal_code, safetensors_file, tensor_entry
 
@@ -338,7 +338,7 @@ class TestHostileHeaders:
 
 @given(st.data())
 def test_usual_and_other_spellings_are_read_alike(data: st.DataObject) -> None:
-    """Entries spelled as writers do skip the JSON parser, and nothing else changes by that."""
+    """A header spelled as writers do skips the JSON parser, and nothing else changes by that."""
     tensors, end = {}, 0
     for name in data.draw(st.lists(st.text("ab.0_", max_size=5), max_size=6, unique=True)):
         shape = data.draw(st.lists(st.integers(0, 3), max_size=3))
@@ -359,6 +359,44 @@ def test_usual_and_other_spellings_are_read_alike(data: st.DataObject) -> None:
     assert found[0].facts["tensor_count"] == len(tensors)
 
 
+_PIECES = ('"', ",", ":", "{", "}", "[", "]", "0", "-", "1.0", "true", " ", "\n", "\\", "é", "]}}")
+
+
+@settings(max_examples=1_000)
+@given(st.data(), st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_quick_reader_accepts_nothing_that_the_strict_one_reads_otherwise(
+    data: st.DataObject, separators: tuple[str, str]
+) -> None:
+    tensors = {
+        "a.0": tensor_entry(0, 4, shape=[2, 2]),
+        "b": tensor_entry(4, 5),
+        "": tensor_entry(5, 5),
+    }
+    text = json.dumps(tensors, separators=separators)
+    for _ in range(data.draw(st.integers(0, 3))):
+        start = data.draw(st.integers(1, len(text)))
+        end = start + data.draw(st.integers(0, 3))
+        text = text[:start] + data.draw(st.sampled_from(_PIECES) | st.just("")) + text[end:]
+    quick = quick_tensors(text[1:].encode())
+    # Metadata behind the tensors are not for the quick reader.
+    strict_text = text.rstrip()[:-1] + ',"__metadata__":{}}'
+    assert quick_tensors(strict_text[1:].encode()) is None
+    if quick is not None:
+        end = max(tensor.end for tensor in quick)
+        assert read(safetensors_file(strict_text.encode(), bytes(end))).tensors == quick
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("padding", [0, 7])
+def test_quick_reader_reads_what_writers_write(separators: tuple[str, str], padding: int) -> None:
+    tensors = {"a.0": tensor_entry(0, 4, shape=[2, 2]), "ü": tensor_entry(4, 5, shape=[])}
+    text = json.dumps(tensors, separators=separators, ensure_ascii=False) + " " * padding
+    assert quick_tensors(text[1:].encode()) == (
+        TensorInfo("a.0", "U8", (2, 2), 0, 4),
+        TensorInfo("ü", "U8", (), 4, 5),
+    )
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -367,6 +405,11 @@ def test_usual_and_other_spellings_are_read_alike(data: st.DataObject) -> None:
         '{"dtype":"U8","shape":[999999999999999999,999999999999999999],"data_offsets":[0,1]}',
         '{"dtype":"U8","shape":[1],"data_offsets":[1,0]}',
         '{"dtype":"U8","shape":[01],"data_offsets":[0,1]}',
+        '{"dtype":"U8","shape":[1],"data_offsets":[00,1]}',
+        '{"dtype":"U8","shape":[1],"data_offsets":[0,01]}',
+        '{"dtype":"U8","shape":[true],"data_offsets":[0,1]}',
+        '{"dtype":"U8","shape":[1],"data_offsets":[-0,1]}',
+        '{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}',
     ],
 )
 def test_usual_spelling_is_checked_all_the_same(entry: str) -> None:
@@ -374,6 +417,21 @@ def test_usual_spelling_is_checked_all_the_same(entry: str) -> None:
 
 
 def test_equal_names_in_the_usual_spelling_are_refused() -> None:
-    entry = '{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
-    for text in (f'{{"a":{entry},"a":{entry}}}', f'{{"__metadata__":{entry}}}'):
-        assert refusal_code(safetensors_file(text.encode(), b"x")) == "damaged"
+    one, two = (json.dumps(tensor_entry(n, n + 1), separators=(",", ":")) for n in (0, 1))
+    for text in (f'{{"a":{one},"a":{two}}}', f'{{"a":{one},"__metadata__":{two}}}'):
+        assert refusal_code(safetensors_file(text.encode(), b"xy")) == "damaged"
+
+
+@pytest.mark.parametrize("end", [",", "", "}}", '"b":%}', ',"b\x01":%}', ',"b\n":%}', ',"b":%}x'])
+def test_header_that_is_no_json_is_refused(end: str) -> None:
+    one, two = (json.dumps(tensor_entry(n, n + 1), separators=(",", ":")) for n in (0, 1))
+    text = f'{{"a":{one}' + end.replace("%", two)
+    assert refusal_code(safetensors_file(text.encode(), b"xy")) == "damaged"
+
+
+def test_escaped_name_in_the_usual_spelling_is_the_name_that_is_meant() -> None:
+    one, two = (json.dumps(tensor_entry(n, n + 1), separators=(",", ":")) for n in (0, 1))
+    header = read(safetensors_file(f'{{"\\u0061":{one},"b":{two}}}'.encode(), b"xy"))
+    assert [tensor.name for tensor in header.tensors] == ["a", "b"]
+    twice = safetensors_file(f'{{"\\u0061":{one},"a":{two}}}'.encode(), b"xy")
+    assert refusal_code(twice) == "damaged"

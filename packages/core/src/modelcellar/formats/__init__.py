@@ -6,7 +6,7 @@ Later knowledge has its room here: one module for each format, one for what it s
 from modelcellar.formats.classify.words import in_words
 from modelcellar.formats.gguf import GgufHeader
 from modelcellar.formats.inspection import inspect_file, inspect_model, inspect_stream
-from modelcellar.formats.safetensors import SafetensorsHeader
+from modelcellar.formats.safetensors_types import SafetensorsHeader
 
 __all__ = [
     "GgufHeader",

@@ -13,7 +13,7 @@ RUN_STRINGS = 64
 _RUN = re.compile(
     b"(?:%s){%d}+"
     % (
-        b"|".join(re.escape(bytes([n])) + rb"\x00{7}.{%d}" % n for n in range(1, 65)),
+        b"|".join(re.escape(bytes([n])) + rb"\x00" * 7 + b".{%d}" % n for n in range(1, 65)),
         RUN_STRINGS,
     ),
     re.DOTALL,

@@ -14,7 +14,7 @@ from modelcellar.formats import (
     kinds,
     numpy_arrays,
     onnx,
-    safetensors,
+    safetensors_summary,
     text,
     tfjs,
     tflite,
@@ -39,7 +39,7 @@ class _Probe(NamedTuple):
 
 
 _PROBES = (
-    _Probe(FileFormat.SAFETENSORS, safetensors.looks_like, safetensors.inspect),
+    _Probe(FileFormat.SAFETENSORS, safetensors_summary.looks_like, safetensors_summary.inspect),
     _Probe(FileFormat.GGUF, gguf_summary.looks_like, gguf_summary.inspect),
     _Probe(FileFormat.TFLITE, tflite.looks_like, tflite.inspect),
     # Which of the ZIP formats it is cannot be said of a ZIP file that cannot be listed.

@@ -135,6 +135,8 @@ class _Reader:
         self._big_endian = big_endian
         self._u32 = struct.Struct(order + "I")
         self._u64 = struct.Struct(order + "Q")
+        # Of a tensor: its sizes, type and start, by the number of its dimensions.
+        self._extents = [struct.Struct(f"{order}{n}QIQ") for n in range(MAX_DIMENSIONS + 1)]
         self._scalars = {kind: struct.Struct(order + code) for kind, code in SCALAR_LAYOUTS.items()}
         self._text_left = KEPT_TEXT_BYTES
         self._items_left = KEPT_ITEMS
@@ -261,9 +263,8 @@ class _Reader:
             dimensions = self._number(self._u32)
             if dimensions > MAX_DIMENSIONS:
                 raise damaged(f"tensor {_shown(name)} says it has {dimensions:,} dimensions")
-            shape = tuple(self._number(self._u64) for _ in range(dimensions))
-            type_id = self._number(self._u32)
-            start = self._number(self._u64)
+            *sizes, type_id, start = self._cursor.unpack(self._extents[dimensions])
+            shape = tuple(sizes)
             tensors.append(GgufTensor(name, shape, type_id, start, _size(name, shape, type_id)))
         return tensors
 

@@ -21,9 +21,6 @@ def _nested_pattern(depth: int) -> bytes:
     return rb'[{\[](?:[^"{}\[\]]++|"' + _STRING_BODY + rb'"|' + inner + rb")*+[}\]]"
 
 
-USUAL_KEY = rb'(?: |\n)*+"(?P<key>[\x20\x21\x23-\x5b\x5d-\x7e]{0,1024})" ?: ?'
-USUAL_END = rb"(?: |\n)*+(?:,|(?P<end>(?=\})))"
-_NEVER = re.compile(rb"(?!)")
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRING = re.compile(rb'"(' + _STRING_BODY + rb')"', re.DOTALL)
 _VALUE = re.compile(_nested_pattern(MAX_DEPTH - 1), re.DOTALL)
@@ -33,40 +30,30 @@ class JsonScanner:
     """A position in the bytes of a JSON object. All methods raise ``FormatError`` only.
 
     Equal keys within a value are refused; those of ``members`` are for the caller to compare.
-    ``usual`` is how a member is spelled most of the time, for reading it without a parser: with
-    :data:`USUAL_KEY` in front and :data:`USUAL_END` behind.
     """
 
-    def __init__(self, data: bytes, usual: re.Pattern[bytes] | None = None) -> None:
+    def __init__(self, data: bytes) -> None:
         self._data = data
-        self._usual = usual
         self._at = 0
+        self._member_at = 0
 
-    def members(self) -> Iterator[str | re.Match[bytes]]:
-        """The members of the object at the position.
-
-        Either the match of one that is spelled the usual way, or the key of another, whose value
-        the caller reads.
-        """
+    def members(self) -> Iterator[str]:
+        """The keys of the object at the position; the caller reads each value."""
         self._expect(b"{")
         self._space()
         if self._accept(b"}"):
             return
-        data, matches = self._data, _NEVER.match if self._usual is None else self._usual.match
         while True:
-            match = matches(data, self._at)
-            if match is not None:
-                # Up to the next key, or to the brace that closes the object.
-                self._at = match.end()
-                yield match
-                if match["end"] is None:
-                    continue
-            else:
-                yield self._key()
+            self._member_at = self._at
+            yield self._key()
             self._space()
             if self._accept(b"}"):
                 return
             self._expect(b",")
+
+    def from_member(self) -> bytes:
+        """All that is left, from the member on whose key was read last."""
+        return self._data[self._member_at :]
 
     def _key(self) -> str:
         key = self.string(MAX_KEY_BYTES)

@@ -52,11 +52,12 @@ class Rule:
         return next((prefix for prefix in self.under if self._holds(names, prefix)), None)
 
     def _holds(self, names: TensorNames, prefix: str) -> bool:
+        for pattern in self.needs:
+            if not names.has(pattern, prefix):
+                return False
         return (
-            all(names.has(pattern, prefix) for pattern in self.needs)
-            and (not self.any or any(names.has(pattern, prefix) for pattern in self.any))
-            and not any(names.has(pattern, prefix) for pattern in self.lacks)
-        )
+            not self.any or any(names.has(pattern, prefix) for pattern in self.any)
+        ) and not any(names.has(pattern, prefix) for pattern in self.lacks)
 
 
 @dataclass(frozen=True, slots=True)
