@@ -184,7 +184,8 @@ class _Flat:
         return [start + 4 * index for index in range(count)]
 
 
-def tflite_file(buffer: bytes = b"weights!") -> bytes:
+def tflite_file(buffer: bytes = b"weights!", *, tensors: int = 1, name: bytes = b"dens") -> bytes:
+    """A graph of one tensor that is computed and ``tensors`` places for the same weights."""
     flat = _Flat()
     flat.point(0)
     version, codes, subgraphs, description, buffers = flat.table(4, 4, 4, 4, 4)
@@ -198,18 +199,29 @@ def tflite_file(buffer: bytes = b"weights!") -> bytes:
     flat.point(subgraphs)
     (subgraph,) = flat.vector(1)
     flat.point(subgraph)
-    tensors, _inputs, _outputs, operators = flat.table(4, 0, 0, 4)
-    flat.point(tensors)
-    (tensor,) = flat.vector(1)
-    flat.point(tensor)
+    places, _inputs, _outputs, operators = flat.table(4, 0, 0, 4)
+    flat.point(places)
+    computed, *weights = flat.vector(1 + tensors)
+    flat.point(computed)
     _shape, kind = flat.table(0, 4)
     flat.data[kind] = 9
+    for weight in weights:
+        flat.point(weight)
+    shape, kind, number, name_at = flat.table(4, 4, 4, 4)
+    flat.data[kind] = 9
+    struct.pack_into("<I", flat.data, number, 1)
+    flat.point(shape)
+    flat.data += struct.pack("<I2i", 2, 2, len(buffer) // 2)
+    flat.point(name_at)
+    flat.data += struct.pack("<I", len(name)) + name
     flat.point(operators)
     (operator,) = flat.vector(1)
     flat.point(operator)
     flat.table(4)
     flat.point(buffers)
-    (first,) = flat.vector(1)
+    empty, first = flat.vector(2)
+    flat.point(empty)
+    flat.table(4)
     flat.point(first)
     (data,) = flat.table(4)
     flat.point(data)

@@ -28,6 +28,7 @@ from tests.core.formats.builders import (
     onnx_parts,
     safetensors_file,
     samples,
+    tflite_file,
     torch_zip_entries,
     zip_file,
 )
@@ -134,6 +135,13 @@ BOMBS = {
     "safetensors with long shapes": lambda: _tensor_entries(
         40_000, EMPTY_TENSOR.replace(b"[0]", b"[0" + b",300" * 60 + b"]")
     ),
+    "safetensors of the usual spelling": lambda: _tensor_entries(
+        17_000, b'"%d":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
+    ),
+    "safetensors of beginnings of tensors": lambda: _tensor_entries(
+        30_000, b'"a":{"dtype":"U8","shape":[%d,'
+    ),
+    "safetensors of quotes": lambda: safetensors_file(b'{"a":' + b'"' * 1_000_000),
     "safetensors with wide characters": lambda: _metadata(5, EMOJI + b"x" * 2_000_000),
     "safetensors with wide escaped characters": lambda: _metadata(
         5, b"\\ud83d\\ude00" + b"\\nx" * 600_000
@@ -165,6 +173,9 @@ BOMBS = {
     "pickle of names": lambda: b"\x80\x02" + b"c\n\n" * 600_000 + b".",
     "zip with many entries": lambda: zip_file(
         torch_zip_entries(**{f"data/{n}": b"" for n in range(60_000)})
+    ),
+    "tflite with many tensors of one long name": lambda: tflite_file(
+        tensors=50_000, name=b"n" * 4096
     ),
     "onnx with many nodes": lambda: (
         b"".join(onnx_parts()[:3]) + bytes_field(7, bytes_field(1, b"") * 1_000_000)

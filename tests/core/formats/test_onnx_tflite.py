@@ -110,7 +110,7 @@ def test_onnx_with_too_much_to_count() -> None:
 def test_tflite() -> None:
     found = inspect_bytes(tflite_file())
     assert found.format is FileFormat.TFLITE
-    assert found.summary == "TFLite, 1 tensor, I8, 1 operator"
+    assert found.summary == "TFLite, 2 tensors, I8, 1 operator"
     assert found.facts["description"] == "made"
     assert found.facts["buffer_bytes"] == 8
     assert found.facts["zip_appended"] is False

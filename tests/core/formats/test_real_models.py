@@ -5,6 +5,7 @@ import json
 import random
 
 import pytest
+import tflite
 
 from modelcellar.formats import inspect_file, inspect_stream
 from modelcellar.records import FileFormat
@@ -39,6 +40,22 @@ def test_real_file_is_never_told_wrongly(model: RealModel) -> None:
     assert found.also == ()
     is_pickle = found.format in ("torch_zip", "torch_legacy", "torchscript")
     assert found.security.verdict in (PICKLES if is_pickle else ("no_pickle", "not_checked"))
+
+
+@pytest.mark.parametrize("model", [one for one in MODELS if one.format == "tflite"], ids=str)
+def test_tensors_of_a_tflite_file_equal_the_generated_reader(model: RealModel) -> None:
+    """The ``tflite`` package is what the compiler of FlatBuffers makes of TensorFlow's schema."""
+    path = model.fetch()
+    reference = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
+    weights = []
+    for graph in map(reference.Subgraphs, range(reference.SubgraphsLength())):
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            if reference.Buffers(tensor.Buffer()).DataLength():
+                shape = map(tensor.Shape, range(tensor.ShapeLength()))
+                weights.append((tensor.Name().decode(), tuple(shape)))
+    found = inspect_file(path, with_tensors=True)
+    assert [(one.name, one.shape) for one in found.tensors] == weights
+    assert len(weights) > 30
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model.format != "unknown"], ids=str)

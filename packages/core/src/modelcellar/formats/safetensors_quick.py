@@ -15,6 +15,7 @@ from modelcellar.formats.safetensors_types import DTYPE_BITS, METADATA, TensorIn
 
 MAX_BYTES = 1 << 20
 MAX_NAME_LENGTH = 4096
+MAX_SHAPE_LENGTH = 16 * 20
 
 _CONTROLS = bytes(range(32))
 _SIZE = "(?:0|[1-9][0-9]{0,17})"
@@ -28,7 +29,8 @@ class _Spelling:
 
     def __init__(self, space: str) -> None:
         comma, colon = f",{space}", f":{space}"
-        kind = rf'"[^"]*"{comma}"shape"{colon}\[[^\]]*\]'
+        # What runs to a bracket is bounded: it could be the end of the file, for each entry anew.
+        kind = rf'"[^"]*"{comma}"shape"{colon}\[[^\]]{{0,{MAX_SHAPE_LENGTH}}}\]'
         start, end = "([0-9]{1,18})", "([0-9]{1,18})"
         self.entry = re.compile(
             rf'"([^"]*)"{colon}{{"dtype"{colon}({kind}){comma}'

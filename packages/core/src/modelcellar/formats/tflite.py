@@ -12,11 +12,13 @@ from modelcellar.formats.cursor import Cursor, damaged, too_large, truncated
 from modelcellar.formats.facts import clean_bytes, join, kinds_line, most_common, plural
 from modelcellar.formats.reading import Reading
 from modelcellar.formats.zips import has_end_record
-from modelcellar.records import FileFormat
+from modelcellar.records import FileFormat, Tensor
 
 IDENTIFIER = b"TFL3"
 MAX_TABLES = 100_000
 MAX_DIMENSIONS = 64
+MAX_KEPT_TENSORS = 16_384
+MAX_NAME_BYTES = 512
 
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
@@ -64,12 +66,19 @@ def inspect(cursor: Cursor) -> Reading:
         )
     dtypes: Counter[str] = Counter()
     operators = 0
+    sizes = [reader.data(buffer) for buffer in buffers]
+    weights: list[Tensor] = []
     for subgraph in subgraphs:
         operators += len(reader.tables(subgraph, 3))
         for tensor in reader.tables(subgraph, 0):
             kind = reader.byte(tensor, 1)
-            dtypes[TENSOR_TYPES.get(kind, f"type {kind}")] += 1
-    data_bytes = sum(reader.data(buffer) for buffer in buffers)
+            dtype = TENSOR_TYPES.get(kind, f"type {kind}")
+            dtypes[dtype] += 1
+            # The others are computed when the model runs.
+            buffer = reader.number(tensor, 2)
+            if buffer < len(sizes) and sizes[buffer] and len(weights) <= MAX_KEPT_TENSORS:
+                name = reader.text(tensor, 3)
+                weights.append(Tensor(name, dtype, reader.shape(tensor, 0)))
     return Reading(
         FileFormat.TFLITE,
         join(
@@ -89,9 +98,11 @@ def inspect(cursor: Cursor) -> Reading:
             "tensor_count": dtypes.total(),
             "dtypes": most_common(dtypes),
             "buffer_count": len(buffers),
-            "buffer_bytes": data_bytes,
+            "buffer_bytes": sum(sizes),
             "zip_appended": has_end_record(cursor),
         },
+        # Some of them would be a wrong answer, all of them too much memory.
+        tensors=tuple(weights) if len(weights) <= MAX_KEPT_TENSORS else (),
     )
 
 
@@ -137,7 +148,18 @@ class _Reader:
         """The string in field ``index``, cleaned and cut."""
         start, count = self._vector(owner, index, 1)
         self._cursor.seek(start)
-        return clean_bytes(self._cursor.take(min(count, 4096)))
+        return clean_bytes(self._cursor.take(min(count, 4096)), MAX_NAME_BYTES)
+
+    def shape(self, owner: _Table, index: int) -> tuple[int, ...]:
+        """The sizes in field ``index``, outermost first; none of them is negative."""
+        start, count = self._vector(owner, index, _I32.size)
+        if count > MAX_DIMENSIONS:
+            raise damaged(f"a tensor says it has {count:,} dimensions")
+        self._cursor.seek(start)
+        sizes = struct.unpack(f"<{count}i", self._cursor.take(count * _I32.size))
+        if any(size < 0 for size in sizes):
+            raise damaged("a tensor has a size below zero")
+        return sizes
 
     def number(self, owner: _Table, index: int) -> int:
         """The 32-bit number in field ``index``, 0 if it is not there."""
