@@ -138,8 +138,10 @@ BOMBS = {
     "safetensors of the usual spelling": lambda: _tensor_entries(
         17_000, b'"%d":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
     ),
-    "safetensors of beginnings of tensors": lambda: _tensor_entries(
-        30_000, b'"a":{"dtype":"U8","shape":[%d,'
+    "safetensors of beginnings of tensors": lambda: safetensors_file(
+        b"{"
+        + b'"a":{"dtype":"U8","shape":[0,' * 30_000
+        + b'"z":{"dtype":"U8","shape":[1],"data_offsets":[0,1 ]}}'
     ),
     "safetensors of quotes": lambda: safetensors_file(b'{"a":' + b'"' * 1_000_000),
     "safetensors with wide characters": lambda: _metadata(5, EMOJI + b"x" * 2_000_000),
