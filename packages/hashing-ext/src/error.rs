@@ -10,7 +10,7 @@ use rustix::io::Errno;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a call failed. Every variant that a file system caused names the file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Error {
     /// A system call failed, or would have.
     Os {

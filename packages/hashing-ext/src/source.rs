@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
+use crate::digest::ByteRange;
 use crate::error::{Error, Result};
 use crate::os;
 
@@ -107,6 +108,26 @@ impl Source {
             return Err(Error::source_changed(&self.path, "the file grew while being read"));
         }
         Ok(len)
+    }
+
+    /// Fails unless every range lies in the file.
+    pub fn check_ranges(&self, ranges: &[ByteRange]) -> Result<()> {
+        let is_within =
+            |range: &ByteRange| range.start <= range.end && range.end <= self.stamp.size;
+        if ranges.iter().all(is_within) {
+            return Ok(());
+        }
+        Err(Error::refused(Errno::INVAL, &self.path, "The file does not have that range"))
+    }
+
+    /// Lets the empty `file` share all data of this one; `false` where that is not possible.
+    pub fn clone_to(&self, file: &File) -> Result<bool> {
+        os::clone_file(file, &self.file).map_err(|errno| Error::os(errno, &self.path))
+    }
+
+    /// `file`, which is a clone of this one, as a source of the same size.
+    pub fn cloned_as(&self, file: File) -> Self {
+        Self { file, path: self.path.clone(), ..*self }
     }
 
     /// The name it was opened by.

@@ -46,7 +46,7 @@ const ENDED: u8 = 3;
 /// nothing to publish.
 #[derive(Debug)]
 pub struct StagedName {
-    folder: OwnedFd,
+    folder: Arc<OwnedFd>,
     path: PathBuf,
     target: PathBuf,
     state: AtomicU8,
@@ -56,19 +56,22 @@ impl StagedName {
     /// A name for the copy that will be `target`, which must not exist: a private one in the same
     /// folder, or `target` itself.
     pub fn reserve(target: &Path, private: bool) -> Result<Arc<Self>> {
+        let folder = Arc::new(open_folder(publish::parent_of(target))?);
+        Self::reserve_in(folder, target, private)
+    }
+
+    /// The same in a folder that is open already, which must be the one that holds `target`.
+    pub fn reserve_in(folder: Arc<OwnedFd>, target: &Path, private: bool) -> Result<Arc<Self>> {
         let file_name = last_component(target);
         if matches!(file_name.as_bytes(), b"" | b"." | b"..") {
             return Err(Error::os(Errno::ISDIR, target));
         }
-        let parent = publish::parent_of(target);
-        // Held open so that the copy can be removed whatever happens to the path meanwhile.
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | search_only();
-        let folder = rfs::open(parent, flags, Mode::empty()).map_err(|e| Error::os(e, parent))?;
-        match rfs::statat(&folder, file_name, AtFlags::SYMLINK_NOFOLLOW) {
+        match rfs::statat(&*folder, file_name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => {}
             Ok(_) => return Err(Error::os(Errno::EXIST, target)),
             Err(errno) => return Err(Error::os(errno, target)),
         }
+        let parent = publish::parent_of(target);
         let path = if private { parent.join(private_name()?) } else { target.to_owned() };
         let state = AtomicU8::new(UNMADE);
         Ok(Arc::new(Self { folder, path, target: target.to_owned(), state }))
@@ -87,7 +90,7 @@ impl StagedName {
         // Created with the mode it will have: the kernel takes the umask or the folder's default
         // ACL into account, and whoever may read the part may read the whole.
         let mode = Mode::from_raw_mode(permissions as rfs::RawMode);
-        let file = rfs::openat(&self.folder, self.name(), flags | OFlags::WRONLY, mode)
+        let file = rfs::openat(&*self.folder, self.name(), flags | OFlags::RDWR, mode)
             .map_err(|errno| Error::os(errno, &self.target))?;
         if !self.change(UNMADE, STAGED) {
             self.unlink();
@@ -113,7 +116,7 @@ impl StagedName {
 
     fn unlink(&self) {
         // Nothing better can be done about a failure, and the first error is the one to report.
-        let _ = rfs::unlinkat(&self.folder, self.name(), AtFlags::empty());
+        let _ = rfs::unlinkat(&*self.folder, self.name(), AtFlags::empty());
     }
 }
 
@@ -127,30 +130,54 @@ pub struct Stage {
     sparse: bool,
     size_bytes: u64,
     window_start: u64,
+    detached: bool,
 }
 
 impl Stage {
-    /// Creates the staged file for a copy of `source` and prepares it for its size.
+    /// Creates the staged file for a copy of `source`, empty.
     pub fn create(name: &Arc<StagedName>, source: &Source) -> Result<Self> {
-        let size_bytes = source.size_bytes();
         let file = name.create(source.permissions())?;
-        let storage = os::storage(&file);
-        let mut stage = Self {
+        Ok(Self {
+            storage: os::storage(&file),
             file,
             name: Arc::clone(name),
-            storage,
             direct: false,
             sparse: source.is_sparse(),
-            size_bytes,
+            size_bytes: source.size_bytes(),
             window_start: 0,
-        };
-        if size_bytes >= LARGE_BYTES && storage.direct {
-            if !stage.sparse {
-                os::preallocate(&stage.file, size_bytes).map_err(|e| stage.failed(e))?;
-            }
-            stage.direct = os::set_direct(&stage.file, true);
+            detached: false,
+        })
+    }
+
+    /// Makes the copy share all data of `source`, and returns it as something to read; `None`, and
+    /// nothing done, where that is not possible.
+    pub fn clone_from(&mut self, source: &Source) -> Result<Option<Source>> {
+        if !source.clone_to(&self.file)? {
+            return Ok(None);
         }
-        Ok(stage)
+        let file = self.file.try_clone().map_err(|e| self.failed(errno_of(&e)))?;
+        Ok(Some(source.cloned_as(file)))
+    }
+
+    /// Makes ready for writing as many bytes as the source has.
+    pub fn prepare(&mut self) -> Result<()> {
+        if self.size_bytes >= LARGE_BYTES && self.storage.direct {
+            if !self.sparse {
+                os::preallocate(&self.file, self.size_bytes).map_err(|e| self.failed(e))?;
+            }
+            self.direct = os::set_direct(&self.file, true);
+        }
+        Ok(())
+    }
+
+    /// Whether writes go past the page cache.
+    pub fn is_direct(&self) -> bool {
+        self.direct
+    }
+
+    /// The final name of the copy.
+    pub fn target(&self) -> &Path {
+        &self.name.target
     }
 
     fn failed(&self, errno: Errno) -> Error {
@@ -222,6 +249,13 @@ impl Stage {
         self.name.change(STAGED, ENDED);
     }
 
+    /// Closes the copy and leaves it under its staged name, which is returned with the final one: to
+    /// be published together with others, or removed.
+    pub fn detach(mut self) -> (PathBuf, PathBuf) {
+        self.detached = true;
+        (self.name.path.clone(), self.name.target.clone())
+    }
+
     /// Syncs the copy where a later sync could come too late or take too long.
     pub fn settle(&self) -> Result<()> {
         // A remote file system may report a failed write at `close` only, and then never again.
@@ -253,8 +287,16 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.name.remove();
+        if !self.detached {
+            self.name.remove();
+        }
     }
+}
+
+/// Opens a folder so that names in it can be found, made and removed whatever happens to its path.
+pub fn open_folder(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | search_only();
+    rfs::open(path, flags, Mode::empty()).map_err(|errno| Error::os(errno, path))
 }
 
 /// What follows the last slash: `Path::file_name` passes over a slash or a dot at the end, which

@@ -5,8 +5,10 @@ from modelcellar_hashing._native import (
     FileDigests,
     SourceChangedError,
     __version__,
+    copy_many,
     copy_with_hashing,
     hash_file,
+    hash_many,
     publish,
     sync_folder,
 )
@@ -16,8 +18,10 @@ __all__ = [
     "FileDigests",
     "SourceChangedError",
     "__version__",
+    "copy_many",
     "copy_with_hashing",
     "hash_file",
+    "hash_many",
     "publish",
     "sync_folder",
 ]

@@ -1,4 +1,4 @@
-//! SHA-256 of one message that comes in pieces, alone or two of them side by side.
+//! SHA-256 of messages that come in pieces, alone or several of them side by side.
 
 use sha2::block_api::compress256;
 
@@ -6,11 +6,20 @@ use super::sha_ni;
 
 const BLOCK: usize = 64;
 
-/// [`sha_ni::compress_two`], or what a test puts in its place.
-type CompressTwo = fn([&mut [u32; 8]; 2], [&[[u8; BLOCK]]; 2]) -> bool;
+type Block = [u8; BLOCK];
+type State = [u32; 8];
+
+/// [`sha_ni::compress`] for two and three chains, or what a test puts in its place.
+#[derive(Clone, Copy)]
+struct Kernel {
+    two: fn(&mut [State; 2], [&[Block]; 2]) -> bool,
+    three: fn(&mut [State; 3], [&[Block]; 3]) -> bool,
+}
+
+const KERNEL: Kernel = Kernel { two: sha_ni::compress, three: sha_ni::compress };
 
 /// FIPS 180-4, 5.3.3.
-const INITIAL: [u32; 8] = [
+const INITIAL: State = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,
@@ -24,9 +33,9 @@ const INITIAL: [u32; 8] = [
 /// A message whose end has not come yet.
 #[derive(Clone)]
 pub struct Message {
-    state: [u32; 8],
+    state: State,
     /// The block that is being filled, and how many bytes of it are.
-    begun: [u8; BLOCK],
+    begun: Block,
     filled: usize,
     size_bytes: u64,
 }
@@ -43,36 +52,6 @@ impl Message {
         let (blocks, rest) = self.fill(data).as_chunks();
         compress256(&mut self.state, blocks);
         self.begin(rest);
-    }
-
-    /// Feeds `data` to `self` and `other_data` to `other`, on one core at once where it can do that.
-    ///
-    /// One chain of SHA-256 leaves half of the instructions' throughput unused, because each round
-    /// waits for the one before; a second chain fills the gaps.
-    pub fn update_both(&mut self, data: &[u8], other: &mut Self, other_data: &[u8]) {
-        self.update_both_by(sha_ni::compress_two, data, other, other_data);
-    }
-
-    fn update_both_by(
-        &mut self,
-        compress_two: CompressTwo,
-        data: &[u8],
-        other: &mut Self,
-        other_data: &[u8],
-    ) {
-        let (blocks, rest) = self.fill(data).as_chunks();
-        let (other_blocks, other_rest) = other.fill(other_data).as_chunks();
-        let both = blocks.len().min(other_blocks.len());
-        let states = [&mut self.state, &mut other.state];
-        if compress_two(states, [&blocks[..both], &other_blocks[..both]]) {
-            compress256(&mut self.state, &blocks[both..]);
-            compress256(&mut other.state, &other_blocks[both..]);
-        } else {
-            compress256(&mut self.state, blocks);
-            compress256(&mut other.state, other_blocks);
-        }
-        self.begin(rest);
-        other.begin(other_rest);
     }
 
     /// The digest of everything fed so far.
@@ -113,11 +92,80 @@ impl Message {
     }
 }
 
+/// A message and what comes next in it.
+pub struct Feed<'a> {
+    /// The message.
+    pub message: &'a mut Message,
+    /// Its next bytes.
+    pub data: &'a [u8],
+}
+
+/// Feeds every message its bytes, several of them on one core at once where it can do that.
+///
+/// One chain of SHA-256 leaves half of the instructions' throughput unused, because each round
+/// waits for the one before; others fill the gaps.
+pub fn feed_all<'a>(feeds: impl IntoIterator<Item = Feed<'a>>) {
+    feed_all_by(KERNEL, feeds);
+}
+
+/// The state of a message and the whole blocks that are still to go into it.
+struct Run<'a> {
+    state: &'a mut State,
+    blocks: &'a [Block],
+}
+
+fn feed_all_by<'a>(kernel: Kernel, feeds: impl IntoIterator<Item = Feed<'a>>) {
+    let mut runs: Vec<Run> = Vec::new();
+    for Feed { message, data } in feeds {
+        let (blocks, rest) = message.fill(data).as_chunks();
+        message.begin(rest);
+        if !blocks.is_empty() {
+            runs.push(Run { state: &mut message.state, blocks });
+        }
+    }
+    // Those of one length run side by side to the end.
+    runs.sort_by_key(|run| std::cmp::Reverse(run.blocks.len()));
+    loop {
+        match &mut runs[..] {
+            [] => return,
+            [last] => {
+                compress256(last.state, last.blocks);
+                return;
+            }
+            // Two and two take less time than three and one.
+            [one, two] | [one, two, _, _] => side_by_side(kernel.two, [one, two]),
+            [one, two, three, ..] => side_by_side(kernel.three, [one, two, three]),
+        }
+        runs.retain(|run| !run.blocks.is_empty());
+    }
+}
+
+/// Takes as many blocks of each as the shortest has.
+fn side_by_side<const N: usize>(
+    compress: fn(&mut [State; N], [&[Block]; N]) -> bool,
+    mut runs: [&mut Run; N],
+) {
+    let count = runs.iter().map(|run| run.blocks.len()).min().unwrap_or(0);
+    let mut states = runs.each_ref().map(|run| *run.state);
+    if compress(&mut states, runs.each_ref().map(|run| &run.blocks[..count])) {
+        for (run, state) in runs.iter_mut().zip(states) {
+            *run.state = state;
+        }
+    } else {
+        for run in &mut runs {
+            compress256(run.state, &run.blocks[..count]);
+        }
+    }
+    for run in runs {
+        run.blocks = &run.blocks[count..];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use sha2::{Digest as _, Sha256};
 
-    use super::{CompressTwo, Message, sha_ni};
+    use super::{Feed, KERNEL, Kernel, Message, feed_all, feed_all_by};
 
     fn data(len: usize) -> Vec<u8> {
         (0..len).map(|at| (at * 31 + at / 251) as u8).collect()
@@ -157,43 +205,55 @@ mod tests {
         let wanted: Vec<_> = (0..=300).map(|len| oracle(&data[..len])).collect();
         for len in 0..=300 {
             for other_len in (len % 7..=300).step_by(7) {
-                let (mut one, mut two) = (Message::default(), Message::default());
-                one.update_both(&data[..len], &mut two, &data[..other_len]);
-                assert_eq!(one.finish(), wanted[len], "{len} beside {other_len}");
-                assert_eq!(two.finish(), wanted[other_len], "{other_len} beside {len}");
+                let lens = [len, other_len, (len + other_len) / 2];
+                let mut messages: [Message; 3] = Default::default();
+                feed_all(
+                    messages
+                        .iter_mut()
+                        .zip(lens)
+                        .map(|(message, len)| Feed { message, data: &data[..len] }),
+                );
+                for (message, len) in messages.into_iter().zip(lens) {
+                    assert_eq!(message.finish(), wanted[len], "{len} of {lens:?}");
+                }
             }
         }
     }
 
     #[test]
-    fn two_messages_of_any_lengths_and_offsets_do_not_mix() {
-        do_not_mix(sha_ni::compress_two);
+    fn messages_of_any_number_length_and_offset_do_not_mix() {
+        do_not_mix(KERNEL);
     }
 
     #[test]
-    fn two_messages_do_not_mix_on_a_processor_without_the_instructions() {
-        do_not_mix(|_, _| false);
+    fn messages_do_not_mix_on_a_processor_without_the_instructions() {
+        do_not_mix(Kernel { two: |_, _| false, three: |_, _| false });
     }
 
-    fn do_not_mix(compress_two: CompressTwo) {
+    fn do_not_mix(kernel: Kernel) {
         let data = data(1 << 16);
         let mut numbers = Numbers(7);
         for round in 0..2_000 {
-            let (mut one, mut two) = (Message::default(), Message::default());
-            let (mut one_data, mut two_data) = (Vec::new(), Vec::new());
+            let count = numbers.below(8);
+            let mut messages = vec![Message::default(); count];
+            let mut fed = vec![Vec::new(); count];
             for _ in 0..numbers.below(5) {
-                let mut piece = || {
-                    let start = numbers.below(data.len());
-                    let len = numbers.below(if round % 3 == 0 { 200 } else { 5_000 });
-                    &data[start..(start + len).min(data.len())]
-                };
-                let (a, b) = (piece(), piece());
-                one.update_both_by(compress_two, a, &mut two, b);
-                one_data.extend_from_slice(a);
-                two_data.extend_from_slice(b);
+                let pieces: Vec<&[u8]> = (0..count)
+                    .map(|_| {
+                        let start = numbers.below(data.len());
+                        let len = numbers.below(if round % 3 == 0 { 200 } else { 5_000 });
+                        &data[start..(start + len).min(data.len())]
+                    })
+                    .collect();
+                let feeds = messages.iter_mut().zip(&pieces);
+                feed_all_by(kernel, feeds.map(|(message, data)| Feed { message, data }));
+                for (fed, piece) in fed.iter_mut().zip(&pieces) {
+                    fed.extend_from_slice(piece);
+                }
             }
-            assert_eq!(one.finish(), oracle(&one_data), "first of round {round}");
-            assert_eq!(two.finish(), oracle(&two_data), "second of round {round}");
+            for (at, (message, fed)) in messages.into_iter().zip(&fed).enumerate() {
+                assert_eq!(message.finish(), oracle(fed), "message {at} of round {round}");
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod sha_ni;
 
 use std::fmt;
 
+pub use message::{Feed, feed_all};
 pub use ranges::{ByteRange, RangeHasher};
 
 /// Both digests of the same bytes, and how many those were.

@@ -1,9 +1,6 @@
 //! SHA-256 of a whole stream and of byte ranges of it, in one pass.
 
-use super::message::Message;
-
-/// From this length on a range runs beside the whole stream, on one core at once.
-const LONG_BYTES: u64 = 1 << 20;
+use super::message::{Feed, Message, feed_all};
 
 /// A range of the file, from its first byte to the one after its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +12,6 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
-    fn len(self) -> u64 {
-        self.end - self.start
-    }
-
     /// The part of `data`, which begins at `offset` of the file, that lies in the range.
     fn of(self, data: &[u8], offset: u64) -> &[u8] {
         let within = |position: u64| {
@@ -34,18 +27,14 @@ impl ByteRange {
 pub struct RangeHasher {
     whole: Message,
     ranges: Vec<(ByteRange, Message)>,
-    /// The long range that runs beside the whole stream.
-    beside: Option<usize>,
     offset: u64,
 }
 
 impl RangeHasher {
     /// For these ranges; each must end where it begins or after.
     pub fn new(ranges: &[ByteRange]) -> Self {
-        let longest = ranges.iter().enumerate().max_by_key(|(_, range)| range.len());
         Self {
             whole: Message::default(),
-            beside: longest.filter(|(_, range)| range.len() >= LONG_BYTES).map(|(at, _)| at),
             ranges: ranges.iter().map(|range| (*range, Message::default())).collect(),
             offset: 0,
         }
@@ -53,18 +42,19 @@ impl RangeHasher {
 
     /// Feeds the next bytes of the stream.
     pub fn update(&mut self, data: &[u8]) {
-        for (at, (range, message)) in self.ranges.iter_mut().enumerate() {
-            let part = range.of(data, self.offset);
-            if self.beside == Some(at) {
-                self.whole.update_both(data, message, part);
-            } else {
-                message.update(part);
-            }
-        }
-        if self.beside.is_none() {
-            self.whole.update(data);
-        }
+        feed_all(self.feeds(data));
+    }
+
+    /// The next bytes of the stream as what they are to the whole and to each range; to be handed
+    /// to [`feed_all`], perhaps with those of other streams.
+    pub fn feeds<'a>(&'a mut self, data: &'a [u8]) -> impl Iterator<Item = Feed<'a>> {
+        let offset = self.offset;
         self.offset += data.len() as u64;
+        let parts = self
+            .ranges
+            .iter_mut()
+            .map(move |(range, message)| Feed { message, data: range.of(data, offset) });
+        std::iter::once(Feed { message: &mut self.whole, data }).chain(parts)
     }
 
     /// The digest of everything fed, and those of the ranges in their order.

@@ -1,19 +1,24 @@
-//! Two SHA-256 chains interleaved on one x86 core with its SHA instructions.
+//! Two or three SHA-256 chains interleaved on one x86 core with its SHA instructions.
 //!
 //! The instruction sequence is that of Intel's "SHA Extensions" white paper (2013), for each chain
-//! on its own; the two share nothing but the constants.
+//! on its own; they share nothing but the constants.
 
 #![cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), allow(unsafe_code))]
 
-/// Runs `blocks[0]` into `states[0]` and `blocks[1]` into `states[1]`, equally many of both.
+/// The most chains that are worth running side by side: a fourth takes as long as it saves, since
+/// there are registers for no more.
+pub const MAX_LANES: usize = 3;
+
+/// Runs `blocks[n]` into `states[n]` for each of up to [`MAX_LANES`] chains, equally many of all.
 ///
 /// `false`, and nothing done, where this processor has no such instructions.
 ///
 /// # Panics
 ///
-/// The two have different numbers of blocks.
-pub fn compress_two(states: [&mut [u32; 8]; 2], blocks: [&[[u8; 64]]; 2]) -> bool {
-    assert_eq!(blocks[0].len(), blocks[1].len());
+/// They have different numbers of blocks.
+pub fn compress<const N: usize>(states: &mut [[u32; 8]; N], blocks: [&[[u8; 64]]; N]) -> bool {
+    const { assert!(N > 0 && N <= MAX_LANES) };
+    assert!(blocks.iter().all(|other| other.len() == blocks[0].len()));
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     if is_available() {
         // SAFETY: `kernel` is a safe function but for the instructions it is compiled to, and
@@ -35,6 +40,7 @@ fn is_available() -> bool {
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod x86 {
+    use std::arch::asm;
     #[cfg(target_arch = "x86")]
     use std::arch::x86::*;
     #[cfg(target_arch = "x86_64")]
@@ -69,32 +75,50 @@ mod x86 {
     }
 
     #[target_feature(enable = "sha,ssse3,sse4.1")]
-    pub fn kernel(states: [&mut [u32; 8]; 2], blocks: [&[[u8; 64]]; 2]) {
-        let [one_state, two_state] = states;
-        let (mut one, mut two) = (chain(one_state), chain(two_state));
-        for (one_block, two_block) in blocks[0].iter().zip(blocks[1]) {
-            let (one_before, two_before) = (one, two);
-            one.words = schedule(one_block);
-            two.words = schedule(two_block);
+    pub fn kernel<const N: usize>(states: &mut [[u32; 8]; N], blocks: [&[[u8; 64]]; N]) {
+        let mut chains = states.each_ref().map(|state| chain(state));
+        let count = blocks[0].len();
+        for at in 0..count {
+            let before = chains;
+            for (chain, lane) in chains.iter_mut().zip(blocks) {
+                chain.words = schedule(&lane[at]);
+            }
             macro_rules! four_rounds {
                 ($($at:literal)*) => {$(
                     let constants = vector(&ROUNDS[$at]);
-                    one = rounds(one, _mm_add_epi32(one.words[$at % 4], constants));
-                    two = rounds(two, _mm_add_epi32(two.words[$at % 4], constants));
+                    for chain in &mut chains {
+                        *chain = rounds(*chain, _mm_add_epi32(chain.words[$at % 4], constants));
+                        stay_here(chain);
+                    }
                     if $at < 12 {
-                        one.words[$at % 4] = next_words(one.words, $at);
-                        two.words[$at % 4] = next_words(two.words, $at);
+                        for chain in &mut chains {
+                            chain.words[$at % 4] = next_words(chain.words, $at);
+                        }
                     }
                 )*};
             }
             four_rounds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-            one.abef = _mm_add_epi32(one.abef, one_before.abef);
-            one.cdgh = _mm_add_epi32(one.cdgh, one_before.cdgh);
-            two.abef = _mm_add_epi32(two.abef, two_before.abef);
-            two.cdgh = _mm_add_epi32(two.cdgh, two_before.cdgh);
+            for (chain, before) in chains.iter_mut().zip(before) {
+                chain.abef = _mm_add_epi32(chain.abef, before.abef);
+                chain.cdgh = _mm_add_epi32(chain.cdgh, before.cdgh);
+            }
         }
-        *one_state = state(one);
-        *two_state = state(two);
+        *states = chains.map(|chain| state(chain));
+    }
+
+    /// Keeps the compiler from putting one chain's rounds after all of the other's, which it likes
+    /// to do to save registers: the processor would look too far ahead for what it can overlap.
+    #[inline(always)]
+    fn stay_here(chain: &mut Chain) {
+        // SAFETY: no instruction; the operands are only said to be read and written.
+        unsafe {
+            asm!(
+                "/* {} {} */",
+                inout(xmm_reg) chain.abef,
+                inout(xmm_reg) chain.cdgh,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
     }
 
     #[inline]
@@ -170,32 +194,39 @@ mod x86 {
 mod tests {
     use sha2::block_api::compress256;
 
-    use super::compress_two;
+    use super::compress;
     use crate::digest::sha256_backend;
 
-    #[test]
-    fn runs_exactly_where_the_backend_says_so_and_each_chain_is_as_sha2_says() {
-        let blocks: [Vec<[u8; 64]>; 2] = [3, 5].map(|step: usize| {
-            (0..9).map(|block| std::array::from_fn(|at| ((block * 64 + at) * step) as u8)).collect()
+    fn each_chain_is_as_sha2_says<const N: usize>() {
+        let blocks: [Vec<[u8; 64]>; N] = std::array::from_fn(|lane| {
+            let byte = |block: usize, at: usize| ((block * 64 + at) * (2 * lane + 3)) as u8;
+            (0..9).map(|block| std::array::from_fn(|at| byte(block, at))).collect()
         });
+        let begun: [[u32; 8]; N] = std::array::from_fn(|lane| [0x0123_4567 << lane; 8]);
         for count in 0..=9 {
-            let begun = [[0x0123_4567; 8], [0xfedc_ba98; 8]];
-            let [mut one, mut two] = begun;
-            let ran =
-                compress_two([&mut one, &mut two], [&blocks[0][..count], &blocks[1][..count]]);
+            let mut states = begun;
+            let ran = compress(&mut states, blocks.each_ref().map(|lane| &lane[..count]));
             assert_eq!(ran, sha256_backend() == "sha2 (x86 SHA-NI)");
             let mut wanted = begun;
             if ran {
-                compress256(&mut wanted[0], &blocks[0][..count]);
-                compress256(&mut wanted[1], &blocks[1][..count]);
+                for (state, lane) in wanted.iter_mut().zip(&blocks) {
+                    compress256(state, &lane[..count]);
+                }
             }
-            assert_eq!([one, two], wanted, "{count} blocks");
+            assert_eq!(states, wanted, "{count} blocks, {N} lanes");
         }
+    }
+
+    #[test]
+    fn runs_exactly_where_the_backend_says_so_and_as_sha2_does() {
+        each_chain_is_as_sha2_says::<1>();
+        each_chain_is_as_sha2_says::<2>();
+        each_chain_is_as_sha2_says::<3>();
     }
 
     #[test]
     #[should_panic]
     fn unequal_numbers_of_blocks_are_a_bug_of_the_caller() {
-        compress_two([&mut [0; 8], &mut [0; 8]], [&[[0; 64]; 2], &[[0; 64]; 1]]);
+        compress(&mut [[0; 8]; 2], [&[[0; 64]; 2], &[[0; 64]; 1]]);
     }
 }

@@ -64,3 +64,8 @@ pub fn sync_file_system(_file: &File) -> Result<()> {
     fs::sync();
     Ok(())
 }
+
+/// macOS can only make a clone under a new name, not of an open file.
+pub fn clone_file(_copy: &File, _source: &File) -> Result<bool> {
+    Ok(false)
+}

@@ -101,3 +101,24 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<Renamed> {
 pub fn sync_file_system(file: &File) -> Result<()> {
     fs::syncfs(file)
 }
+
+/// Lets the empty `copy` share all data of `source`; `false` when the file system cannot, or not
+/// from there to here.
+pub fn clone_file(copy: &File, source: &File) -> Result<bool> {
+    match fs::ioctl_ficlone(copy, source) {
+        Ok(()) => Ok(true),
+        // ioctl_ficlonerange(2), and what old kernels and odd file systems say instead.
+        Err(
+            Errno::OPNOTSUPP
+            | Errno::INVAL
+            | Errno::XDEV
+            | Errno::TXTBSY
+            | Errno::PERM
+            | Errno::ACCESS
+            | Errno::NOTTY
+            | Errno::NOSYS
+            | Errno::BADF,
+        ) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}

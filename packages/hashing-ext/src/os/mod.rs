@@ -10,7 +10,7 @@ mod imp;
 mod imp;
 
 pub use imp::{
-    advise_sequential, drop_cached, open_source, preallocate, rename_new, set_direct,
+    advise_sequential, clone_file, drop_cached, open_source, preallocate, rename_new, set_direct,
     start_writeback, storage, sync_file_system,
 };
 

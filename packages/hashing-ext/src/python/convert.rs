@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::io::Errno;
 
+use crate::copy::Reflink;
 use crate::digest::ByteRange;
 use crate::error::Error;
 
@@ -35,8 +36,24 @@ impl<'a, 'py> FromPyObject<'a, 'py> for OsPath {
     }
 }
 
+impl<'a, 'py> FromPyObject<'a, 'py> for Reflink {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match object.extract::<&str>()? {
+            "never" => Ok(Self::Never),
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            other => {
+                let text = format!("reflink is 'never', 'auto' or 'always', not '{other}'");
+                Err(PyValueError::new_err(text))
+            }
+        }
+    }
+}
+
 /// More than this many ranges of one file would cost more than they could be good for.
-const MAX_RANGES: usize = 16;
+pub const MAX_RANGES: usize = 16;
 
 /// Ranges of a file of `size_bytes`, or `ValueError`.
 pub fn byte_ranges(ranges: &[(u64, u64)], size_bytes: u64) -> PyResult<Vec<ByteRange>> {

@@ -1,9 +1,12 @@
 //! The Python boundary: arguments in, digests and exceptions out.
 
+mod batch;
 mod convert;
 mod worker;
 
 use pyo3::prelude::*;
+
+use native::FileDigests;
 
 /// The native half of `modelcellar_hashing`.
 #[pymodule(name = "_native", gil_used = false)]
@@ -13,9 +16,12 @@ mod native {
 
     use pyo3::prelude::*;
 
+    use super::batch::{self, CopyJob, hash_job};
     use super::convert::{OsPath, byte_ranges, raise};
     use super::worker::Worker;
     use crate::control::Control;
+    use crate::copy::batch::Options;
+    use crate::copy::{Copied, Reflink};
     use crate::digest::{self, Digests};
     use crate::error::Error;
     use crate::publish::{Item, Step};
@@ -36,15 +42,19 @@ mod native {
 
     /// What was read (and, for a copy, written): both digests over exactly those bytes.
     #[pyclass(frozen, module = "modelcellar_hashing")]
-    struct FileDigests {
+    pub struct FileDigests {
         digests: Digests,
+        /// Whether the copy shares its data with the source, so that none were written.
+        #[pyo3(get)]
+        cloned: bool,
         #[pyo3(get)]
         seconds: f64,
     }
 
     impl FileDigests {
-        fn new(digests: Digests, begin: Instant) -> Self {
-            Self { digests, seconds: begin.elapsed().as_secs_f64() }
+        pub fn new(copied: Copied, begin: Instant) -> Self {
+            let Copied { digests, cloned } = copied;
+            Self { digests, cloned, seconds: begin.elapsed().as_secs_f64() }
         }
     }
 
@@ -85,8 +95,12 @@ mod native {
     /// Copy the regular file `src` to the new name `dst` and return both digests of it.
     #[pyfunction]
     #[pyo3(
-        signature = (src, dst, *, publish = true, ranges = Vec::new(), progress = None),
-        text_signature = "(src, dst, *, publish=True, ranges=(), progress=None)"
+        signature = (
+            src, dst, *, publish = true, ranges = Vec::new(), reflink = Reflink::Never,
+            progress = None
+        ),
+        text_signature =
+            "(src, dst, *, publish=True, ranges=(), reflink='never', progress=None)"
     )]
     fn copy_with_hashing(
         py: Python<'_>,
@@ -94,6 +108,7 @@ mod native {
         dst: OsPath,
         publish: bool,
         ranges: Vec<(u64, u64)>,
+        reflink: Reflink,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<FileDigests> {
         let begin = Instant::now();
@@ -107,12 +122,12 @@ mod native {
         let mut worker = Worker::new(Arc::clone(&control), Some(Arc::clone(&name)), progress);
         worker.total_bytes = size_bytes;
 
-        let (stage, digests) = worker.run(py, small, move || {
-            let (stage, digests) = crate::copy::copy(&source, &name, &ranges, &control)?;
+        let (stage, copied) = worker.run(py, small, move || {
+            let (stage, copied) = crate::copy::copy(source, &name, &ranges, reflink, &control)?;
             if !publish {
                 stage.settle()?;
             }
-            Ok((stage, digests))
+            Ok((stage, copied))
         })?;
         if let Err(error) = worker.report_end(py) {
             py.detach(|| drop(stage));
@@ -124,7 +139,7 @@ mod native {
         } else {
             stage.keep();
         }
-        Ok(FileDigests::new(digests, begin))
+        Ok(FileDigests::new(copied, begin))
     }
 
     /// Read the regular file `path` once and return both digests.
@@ -153,10 +168,53 @@ mod native {
             if from_disk {
                 source.drop_cached();
             }
-            crate::copy::hash(&source, &ranges, &control)
+            crate::copy::hash(source, &ranges, &control)
         })?;
         worker.report_end(py)?;
-        Ok(FileDigests::new(digests, begin))
+        Ok(FileDigests::new(Copied { digests, cloned: false }, begin))
+    }
+
+    /// Copy many files, as many at a time as suits the processor and the disk.
+    #[pyfunction]
+    #[pyo3(
+        signature = (
+            jobs, *, publish = true, streams = 0, reflink = Reflink::Never, on_done = None,
+            progress = None
+        ),
+        text_signature = "(jobs, *, publish=True, streams=0, reflink='never', on_done=None, \
+                          progress=None)"
+    )]
+    fn copy_many(
+        py: Python<'_>,
+        jobs: Vec<CopyJob>,
+        publish: bool,
+        streams: usize,
+        reflink: Reflink,
+        on_done: Option<Py<PyAny>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let options = Options { streams, publish, from_disk: false, reflink };
+        let jobs = jobs.into_iter().map(CopyJob::into_job).collect();
+        batch::run(py, jobs, options, on_done, progress)
+    }
+
+    /// Read many files once each and return both digests of each.
+    #[pyfunction]
+    #[pyo3(
+        signature = (paths, *, streams = 0, from_disk = false, on_done = None, progress = None),
+        text_signature = "(paths, *, streams=0, from_disk=False, on_done=None, progress=None)"
+    )]
+    fn hash_many(
+        py: Python<'_>,
+        paths: Vec<OsPath>,
+        streams: usize,
+        from_disk: bool,
+        on_done: Option<Py<PyAny>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let options = Options { streams, publish: false, from_disk, reflink: Reflink::Never };
+        let jobs = paths.into_iter().map(hash_job).collect();
+        batch::run(py, jobs, options, on_done, progress)
     }
 
     /// Make staged files and folders durable under their final names.

@@ -56,6 +56,16 @@ impl Worker {
         if small {
             return py.detach(work).map_err(|error| raise(py, error));
         }
+        self.run_watched(py, work, |_| Ok(()))
+    }
+
+    /// The same on a thread, with a look at `watch` whenever this one is awake.
+    pub fn run_watched<T: Send + 'static>(
+        &mut self,
+        py: Python<'_>,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+        mut watch: impl FnMut(Python<'_>) -> PyResult<()>,
+    ) -> PyResult<T> {
         let (answer, mut answered) = sync_channel(1);
         thread::Builder::new()
             .name("cellar-copy".to_owned())
@@ -69,7 +79,7 @@ impl Worker {
                 // A signal stays pending and is raised right after the call.
                 Err(RecvTimeoutError::Timeout) if self.is_committing() => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(error) = self.look_around(py) {
+                    if let Err(error) = self.look_around(py).and_then(|()| watch(py)) {
                         self.abandon(py, &mut answered);
                         return Err(error);
                     }
@@ -101,12 +111,16 @@ impl Worker {
     }
 
     fn is_committing(&self) -> bool {
-        self.name.as_ref().is_some_and(|name| name.is_committing())
+        self.control.is_committing() || self.name.as_ref().is_some_and(|name| name.is_committing())
     }
 
     /// Stops the worker, or takes the staged name away from one that does not stop.
     fn abandon<T: Send>(&self, py: Python<'_>, answered: &mut Receiver<Result<T>>) {
-        self.control.cancel();
+        if !self.control.cancel() {
+            // It began to publish in this very moment, and that is never cut short.
+            let _ = py.detach(move || answered.recv().map(drop));
+            return;
+        }
         // An answer is dropped with the interpreter released: it may close a big file.
         let waiting = &mut *answered;
         if py.detach(move || waiting.recv_timeout(GRACE).map(drop)).is_ok() {

@@ -1,0 +1,258 @@
+//! Many files in one call: which mover takes which, and one flush for all that was written.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Builder};
+
+use rustix::io::Errno;
+
+use super::{Copied, Opened, Reflink, lanes};
+use crate::control::Control;
+use crate::digest::{ByteRange, Digests};
+use crate::error::{Error, Result};
+use crate::publish::{Item, publish};
+use crate::source::Source;
+use crate::stage::{StagedName, open_folder};
+
+/// One file of a batch.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The file that is read.
+    pub source: PathBuf,
+    /// The new name of the copy; without one the file is only hashed.
+    pub target: Option<PathBuf>,
+    /// Byte ranges whose SHA-256 is wanted as well.
+    pub ranges: Vec<ByteRange>,
+}
+
+/// How a batch is worked on.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many files are read at the same time; 0 for as many as the processor suits.
+    pub streams: usize,
+    /// Whether the copies are made durable under their names, at the end and all together; if not
+    /// they are left there for a later publish.
+    pub publish: bool,
+    /// Whether cached pages are dropped before a file is read.
+    pub from_disk: bool,
+    /// Whether copies may share their data with the source.
+    pub reflink: Reflink,
+}
+
+/// A copy under its private name, to be published with the others.
+struct Kept {
+    job: usize,
+    staged: PathBuf,
+    target: PathBuf,
+    copied: Copied,
+}
+
+/// Jobs, and what became of them.
+pub struct Batch {
+    jobs: Vec<Job>,
+    options: Options,
+    /// The folder of the last copy, kept open for the next, which mostly goes there too.
+    folder: Mutex<Option<(PathBuf, Arc<OwnedFd>)>>,
+    kept: Mutex<Vec<Kept>>,
+    results: Mutex<Vec<(usize, Result<Copied>)>>,
+    sizes: Vec<u64>,
+}
+
+impl Batch {
+    /// A batch of `jobs`, nothing done yet. A file that is not there counts as empty until its turn.
+    pub fn new(jobs: Vec<Job>, options: Options) -> Self {
+        let size = |job: &Job| fs::metadata(&job.source).map_or(0, |metadata| metadata.len());
+        Self {
+            sizes: jobs.iter().map(size).collect(),
+            jobs,
+            options,
+            folder: Mutex::default(),
+            kept: Mutex::default(),
+            results: Mutex::default(),
+        }
+    }
+
+    /// Bytes of all files.
+    pub fn total_bytes(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+
+    /// Works on all jobs; what became of each is there to be [taken](Self::take_results) as soon as
+    /// it is known. A job that fails stops no other; `Cancelled` only after `control` said so, and
+    /// then no copy is left that was to be published.
+    pub fn run(&self, control: &Control) -> Result<()> {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let most = if self.options.streams == 0 { cores * MAX_FILES } else { self.options.streams };
+        let streams = most.min(self.jobs.len());
+        if streams <= 1 {
+            for job in 0..self.jobs.len() {
+                self.one(job, control).unwrap_or_else(|error| self.report(job, Err(error)));
+            }
+        } else {
+            self.side_by_side(streams, streams.min(cores), control)?;
+        }
+        self.publish_kept(control)
+    }
+
+    /// One job after the other, each with every core it can use.
+    fn one(&self, job: usize, control: &Control) -> Result<()> {
+        control.check()?;
+        let mut opened = self.open(job)?;
+        let digests = opened.move_all(self.ranges(job), control)?;
+        self.finish(job, opened, digests)
+    }
+
+    fn side_by_side(&self, streams: usize, workers: usize, control: &Control) -> Result<()> {
+        let queue = Queue::new(&self.sizes);
+        let each = lanes_each(self.jobs.len(), streams, workers);
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                let work = || lanes::work(scope, self, &queue, each, control);
+                Builder::new()
+                    .name("cellar-lanes".to_owned())
+                    .spawn_scoped(scope, work)
+                    .map_err(|error| Error::io(&error, Path::new("")))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The byte ranges of a job.
+    pub fn ranges(&self, job: usize) -> &[ByteRange] {
+        &self.jobs[job].ranges
+    }
+
+    /// Opens the source of a job and creates its copy.
+    pub fn open(&self, job: usize) -> Result<Opened> {
+        let Job { source, target, ranges } = &self.jobs[job];
+        let source = Source::open(source)?;
+        source.check_ranges(ranges)?;
+        if self.options.from_disk {
+            source.drop_cached();
+        }
+        let Some(target) = target else {
+            return Ok(Opened::to_hash(source));
+        };
+        let folder = self.folder_of(target)?;
+        let name = StagedName::reserve_in(folder, target, self.options.publish)?;
+        Opened::to_copy(source, &name, self.options.reflink)
+    }
+
+    fn folder_of(&self, target: &Path) -> Result<Arc<OwnedFd>> {
+        let parent = crate::publish::parent_of(target);
+        let mut last = lock(&self.folder);
+        if let Some((path, folder)) = &*last
+            && path == parent
+        {
+            return Ok(Arc::clone(folder));
+        }
+        let folder = Arc::new(open_folder(parent)?);
+        *last = Some((parent.to_owned(), Arc::clone(&folder)));
+        Ok(folder)
+    }
+
+    /// Ends a job all of whose bytes are hashed and written.
+    pub fn finish(&self, job: usize, opened: Opened, digests: Digests) -> Result<()> {
+        let (stage, copied) = opened.finish(digests)?;
+        let Some(stage) = stage else {
+            self.report(job, Ok(copied));
+            return Ok(());
+        };
+        if self.options.publish {
+            let (staged, target) = stage.detach();
+            lock(&self.kept).push(Kept { job, staged, target, copied });
+        } else {
+            stage.settle()?;
+            stage.keep();
+            self.report(job, Ok(copied));
+        }
+        Ok(())
+    }
+
+    /// Notes what became of a job.
+    pub fn report(&self, job: usize, result: Result<Copied>) {
+        lock(&self.results).push((job, result));
+    }
+
+    /// What has become known since the last call, with the number of each job.
+    pub fn take_results(&self) -> Vec<(usize, Result<Copied>)> {
+        std::mem::take(&mut lock(&self.results))
+    }
+
+    fn publish_kept(&self, control: &Control) -> Result<()> {
+        let kept = std::mem::take(&mut *lock(&self.kept));
+        if let Err(cancelled) = control.commit() {
+            kept.iter().for_each(Kept::remove);
+            return Err(cancelled);
+        }
+        let items: Vec<Item> = kept
+            .iter()
+            .map(|one| Item { staged: &one.staged, target: &one.target, open: None })
+            .collect();
+        let published = publish(&items, false, &mut |_| Ok(()));
+        for (at, one) in kept.into_iter().enumerate() {
+            let result = match &published {
+                Ok(stands) if stands[at] => Ok(one.copied),
+                Ok(_) => {
+                    one.remove();
+                    Err(Error::os(Errno::EXIST, &one.target))
+                }
+                Err(error) => {
+                    one.remove();
+                    Err(error.clone())
+                }
+            };
+            self.report(one.job, result);
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// Removes what was not published; had the rename been done, there is no such name.
+    fn remove(&self) {
+        let _ = fs::remove_file(&self.staged);
+    }
+}
+
+/// Of one worker at the same time. Their hashes run two and two; more files would hash no faster,
+/// and fewer keep a disk less busy that is written to directly.
+const MAX_FILES: usize = 4;
+
+/// How many files each worker takes at once: as many as it may, but no more than leaves every round
+/// as full as the others. Ten files on two workers are two rounds of three, not one of four and one
+/// in which a single file has a core for itself.
+fn lanes_each(jobs: usize, streams: usize, workers: usize) -> usize {
+    let most = streams.div_ceil(workers).min(MAX_FILES);
+    let rounds = jobs.div_ceil(workers * most);
+    jobs.div_ceil(workers * rounds)
+}
+
+/// The jobs that nobody has begun, largest first: at the end the small ones fill the gaps.
+pub struct Queue {
+    order: Vec<usize>,
+    next: AtomicUsize,
+}
+
+impl Queue {
+    fn new(sizes: &[u64]) -> Self {
+        let mut order: Vec<usize> = (0..sizes.len()).collect();
+        order.sort_by_key(|&job| Reverse(sizes[job]));
+        Self { order, next: AtomicUsize::new(0) }
+    }
+
+    /// The next job.
+    pub fn next(&self) -> Option<usize> {
+        self.order.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
+    }
+}
+
+/// What is behind the lock; a worker that panicked while holding it left nothing half-done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
