@@ -39,6 +39,7 @@ def test_alpha_is_the_value_of_its_tensor(value: float, shown: float) -> None:
     [
         (BLOCK, "kohya"),
         ("lora_te1_text_model_encoder_layers_0_mlp_fc1", "kohya"),
+        ("lora_transformer_transformer_blocks_0_attn_to_q", "OneTrainer"),
         ("lycoris_blocks_0_attn", "LyCORIS"),
         ("base_model.model.model.layers.0.self_attn.q_proj", "PEFT"),
         ("diffusion_model.double_blocks.0.img_attn.qkv", "ComfyUI"),
@@ -81,3 +82,11 @@ def test_lokr_width_is_the_product_of_both_factors() -> None:
     wide = f"{BLOCK}.lokr_w1 8x8\n{BLOCK}.lokr_w2 80x96"
     assert told(wide)["family"] == "SD 1.x"
     assert "family" not in told(wide.replace("80x96", "80x97"))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_all_widths_of_layers_folded_together_count(order: int) -> None:
+    """A network's two halves are ``img_mlp_0`` and ``img_mlp_2``, of which one is wider."""
+    halves = [("lora_unet_double_blocks_0_img_mlp_0", 3072, 18432)]
+    halves += [("lora_unet_double_blocks_0_img_mlp_2", 9216, 3072)]
+    assert told(kohya(halves[::order]))["family"] == "Flux.2"

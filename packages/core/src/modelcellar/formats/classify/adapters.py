@@ -8,7 +8,7 @@ from itertools import product
 
 from modelcellar.formats.classify.names import TensorNames
 from modelcellar.formats.classify.rules import match_rules
-from modelcellar.records import Confidence, Finding, ModelType, Tensor
+from modelcellar.records import Confidence, Finding, ModelType
 
 __all__ = ["judge_adapter"]
 
@@ -32,6 +32,7 @@ _DOWN = re.compile(r"lora_down\.weight|lora_A.*|lora[12]?\.down\.weight")
 _LAYOUTS = (
     ("lora_unet_", "kohya"),
     ("lora_te", "kohya"),
+    ("lora_transformer_", "OneTrainer"),
     ("lycoris_", "LyCORIS"),
     ("base_model.model.", "PEFT"),
     ("diffusion_model.", "ComfyUI"),
@@ -40,7 +41,8 @@ _LAYOUTS = (
     ("text_encoder", "diffusers"),
 )
 _PREFIX = re.compile(
-    r"^(?:lora_unet_|lora_(?=te\d?_)|lycoris_|base_model_model_|diffusion_model_|unet_|transformer_(?=single|transformer))+"
+    r"^(?:lora_(?:unet|transformer)_|lora_(?=te\d?_)|lycoris_|base_model_model_|diffusion_model_|unet_"
+    r"|transformer_(?!blocks_))+"
 )
 _TEXT_ENCODER = re.compile(r"^text_encoder(?:_(\d))?_")
 LEAST_SHARE = 0.5
@@ -127,12 +129,10 @@ def _kind(parts: set[str]) -> str:
 
 
 def _family(modules: Mapping[str, _Module]) -> dict[str, Finding]:
-    spelled = [
-        Tensor(_spelling(name), "", (width,))
-        for name, module in modules.items()
-        for width in module.widths() or {0}
-    ]
-    match = match_rules(TensorNames(spelled), {}).get("lora")
+    spelled = TensorNames(())
+    for name, module in modules.items():
+        spelled.add(_spelling(name), {(width,) for width in module.widths() or {0}})
+    match = match_rules(spelled, {}).get("lora")
     return match.findings() if match is not None else {}
 
 

@@ -1,7 +1,7 @@
 """Tensor names as rules ask for them: whole, or with their layer numbers folded into ``#``."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
@@ -87,6 +87,11 @@ class TensorNames:
 
     def __len__(self) -> int:
         return len(self.exact)
+
+    def add(self, name: str, shapes: Set[tuple[int, ...]]) -> None:
+        """One more name with all the shapes it comes in, as layers folded together have many."""
+        self.exact.update((name, shape) for shape in shapes)
+        self.folded.setdefault(fold(name), set()).update(shapes)
 
     def shapes(self, name: str) -> set[tuple[int, ...]]:
         """The shapes that tensors of this name have; a name with ``*`` stands for many."""
