@@ -4,8 +4,10 @@ import struct
 
 import pytest
 
+from modelcellar.formats.classify import classify
 from modelcellar.formats.classify.gguf import _architectures
-from modelcellar.records import Inspection, ModelType
+from modelcellar.formats.reading import Reading
+from modelcellar.records import FileFormat, Inspection, ModelType
 from tests.core.formats.builders import (
     gguf_file,
     gguf_pair,
@@ -13,6 +15,7 @@ from tests.core.formats.builders import (
     gguf_text_pair,
     inspect_bytes,
 )
+from tests.core.formats.classify.fixtures import FIXTURES, tensors_of
 
 
 def number(key: str, value: int) -> bytes:
@@ -63,6 +66,29 @@ def test_unknown_architecture_goes_by_its_tensors() -> None:
     assert found["type"] == "llm"
     assert found["family"] == "made-up"
     assert "type" not in told(architecture("made-up"), tensors=("x",))
+
+
+@pytest.mark.parametrize(
+    ("name", "fixture", "family"),
+    [
+        ("lumina2", "Z-Image", "Z-Image"),
+        ("flux", "Chroma", "Chroma"),
+        ("flux", "Flux.2 dev", "Flux.2"),
+        ("cosmos", "Anima", "Anima"),
+        ("wan", "Wan 2.2 image to video", "Wan 2.2"),
+        ("flux", "VAE of Flux.1", "Flux.1"),
+    ],
+)
+def test_tensors_of_a_diffusion_network_win_over_its_name(
+    name: str, fixture: str, family: str
+) -> None:
+    """The converter calls many networks by the name of the first it knew."""
+    [tensors] = [one.tensors for one in FIXTURES if one.name == fixture]
+    metadata = {"general.architecture": name}
+    reading = Reading(FileFormat.GGUF, tensors=tuple(tensors_of(tensors)), metadata=metadata)
+    found = classify([reading])
+    assert found["type"].value == ModelType.DIFFUSION_MODEL
+    assert found["family"].value == family
 
 
 def test_pooling_makes_an_embedding_model_or_a_reranker() -> None:

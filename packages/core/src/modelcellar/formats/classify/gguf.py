@@ -1,6 +1,8 @@
 """What a GGUF file says of itself: architecture, type, quantization, and who made it.
 
-Keys: github.com/ggml-org/ggml, ``docs/gguf.md``; llama.cpp ``gguf-py/gguf/constants.py``.
+Keys: github.com/ggml-org/ggml, ``docs/gguf.md``; llama.cpp ``gguf-py/gguf/constants.py``. Many
+diffusion networks go by the name of another: the converter of ComfyUI-GGUF calls Chroma ``flux``
+and Z-Image ``lumina2``.
 """
 
 import re
@@ -14,7 +16,7 @@ from modelcellar.formats.gguf_types import FILE_TYPES, GUESSED
 from modelcellar.formats.reading import Reading
 from modelcellar.records import Confidence, FileFormat, Finding, JsonValue, ModelType
 
-__all__ = ["family_name", "judge"]
+__all__ = ["family_name", "is_diffusion", "judge"]
 
 POOLING_RANK = 4
 """``llama_pooling_type``: none 0, mean 1, cls 2, last 3, rank 4."""
@@ -50,6 +52,12 @@ def family_name(architecture: str) -> str:
     return known["family"] if known else clean_text(architecture, 64)
 
 
+def is_diffusion(architecture: object) -> bool:
+    """Whether it is that of a diffusion network, whose tensors keep the names of its own code."""
+    known = _architectures().get(architecture) if isinstance(architecture, str) else None
+    return known is not None and known["type"] == ModelType.DIFFUSION_MODEL
+
+
 def judge(readings: Sequence[Reading], documents: Mapping[str, JsonValue]) -> dict[str, Finding]:
     """Everything the header of the first GGUF file tells; the parts of a split model share it."""
     del documents
@@ -65,7 +73,8 @@ def _judge_one(reading: Reading) -> Iterator[tuple[str, Finding]]:
     if isinstance(architecture, str):
         yield from _type(reading, architecture)
         if family := family_name(architecture):
-            yield "family", _said("general.architecture", family)
+            sure = Confidence.LIKELY if is_diffusion(architecture) else Confidence.CERTAIN
+            yield "family", _said("general.architecture", family, sure)
         length = metadata.get(f"{architecture}.context_length")
         if type(length) is int and length > 0:
             yield "context_length", _said(f"{architecture}.context_length", length)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from modelcellar.formats.classify.adapters import judge_adapter
+from modelcellar.formats.classify.gguf import is_diffusion
 from modelcellar.formats.classify.names import TensorNames
 from modelcellar.formats.classify.precision import judge_precision
 from modelcellar.formats.classify.rules import Match, match_rules
@@ -37,13 +38,20 @@ def judge(readings: Sequence[Reading], documents: Mapping[str, JsonValue]) -> di
         return {}
     names = TensorNames(tensors)
     found = judge_precision(tensors, names.folded)
-    if any(
-        reading.format is FileFormat.GGUF and "general.architecture" in reading.metadata
-        for reading in readings
-    ):
-        # Its own names are short, and its header says more; the types of its tensors are mixed by
-        # design, so that the name of the quantization says what people mean.
-        return {name: found[name] for name in ("parameter_count",) if name in found}
+    architecture = next(
+        (
+            reading.metadata["general.architecture"]
+            for reading in readings
+            if reading.format is FileFormat.GGUF and "general.architecture" in reading.metadata
+        ),
+        None,
+    )
+    if architecture is not None:
+        # Its header says more, and the types of its tensors are mixed by design, so that the name
+        # of the quantization says what people mean. Only diffusion networks keep their own names.
+        match = match_rules(names, {}).get("backbone") if is_diffusion(architecture) else None
+        told = _by_parts({"backbone": match}) if match is not None else {}
+        return told | {name: found[name] for name in ("parameter_count",) if name in found}
     scalars = {key: value for reading in readings for key, value in reading.scalars.items()}
     adapter = judge_adapter(names, scalars)
     if adapter:
