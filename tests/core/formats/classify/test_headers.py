@@ -171,3 +171,38 @@ def test_no_private_path_is_left_anywhere() -> None:
 def test_hash_in_a_header_is_not_the_one_of_the_file() -> None:
     digest = hashlib.sha256(b"").hexdigest()
     assert told({"sshs_model_hash": digest})["recorded_tensor_sha256"].sure is Confidence.LIKELY
+
+
+@pytest.mark.parametrize(
+    ("said", "family"),
+    [
+        ("stable-diffusion-v1-5/lora", "SD 1.x"),
+        ("stable-diffusion-3-5-large/lora", "SD 3.5"),
+        ("stable-diffusion-3.5-large", "SD 3.5"),
+        ("stable-diffusion-3-m", "SD 3"),
+        ("sd_v2_768_v", "SD 2.x"),
+        ("flux-1-dev/lora", "Flux.1"),
+        ("Flux.1-dev/lora", "Flux.1"),
+        ("Flux.2-klein-4b/lora", "Flux.2"),
+        ("flux_2_dev", "Flux.2"),
+        ("flux_kontext", "Flux.1"),
+        ("chroma/lora", "Chroma"),
+        ("hunyuan-video", "HunyuanVideo"),
+        ("hunyuan_video_1_5", "HunyuanVideo 1.5"),
+        ("hunyuan-video-1.5/lora", "HunyuanVideo 1.5"),
+        ("hunyuan-image-2.1", "Hunyuan Image"),
+        ("wan2.1", "Wan"),
+        ("Qwen-Image-Edit-2511/lora", "Qwen-Image"),
+        ("qwen_image", "Qwen-Image"),
+        ("Z-Image/lora", "Z-Image"),
+        ("z_image", "Z-Image"),
+        ("anima-preview/lora", "Anima"),
+        ("Kandinsky-5/lora", "Kandinsky 5"),
+        ("HiDream-O1-Image/lora", "HiDream-O1"),
+        ("something-new", None),
+    ],
+)
+def test_family_in_the_spellings_of_all_trainers(said: str, family: str | None) -> None:
+    for key in ("modelspec.architecture", "ss_base_model_version"):
+        finding = told({key: said}).get("family")
+        assert (finding and finding.value) == family

@@ -41,22 +41,36 @@ _FAMILIES = (
     ("stable-diffusion-v2", "SD 2.x"),
     ("stable-diffusion-xl-v1-refiner", "SDXL refiner"),
     ("stable-diffusion-xl", "SDXL"),
-    ("stable-diffusion-3.5", "SD 3.5"),
+    ("stable-diffusion-3-5", "SD 3.5"),
     ("stable-diffusion-3", "SD 3"),
     ("flux-2", "Flux.2"),
-    ("flux-1", "Flux.1"),
+    ("flux2", "Flux.2"),
     ("sdxl", "SDXL"),
-    ("sd_v1", "SD 1.x"),
-    ("sd_v2", "SD 2.x"),
+    ("sd-v1", "SD 1.x"),
+    ("sd-v2", "SD 2.x"),
+    ("sd3-5", "SD 3.5"),
     ("sd3", "SD 3"),
     ("flux", "Flux.1"),
-    ("hunyuan_video", "HunyuanVideo"),
-    ("wan2.2", "Wan 2.2"),
+    ("chroma", "Chroma"),
+    ("hunyuan-video-1-5", "HunyuanVideo 1.5"),
+    ("hunyuan-video", "HunyuanVideo"),
+    ("hunyuan-image", "Hunyuan Image"),
+    ("framepack", "HunyuanVideo"),
+    ("wan2-2", "Wan 2.2"),
     ("wan", "Wan"),
     ("qwen-image", "Qwen-Image"),
     ("lumina-2", "Lumina 2"),
+    ("z-image", "Z-Image"),
+    ("anima-", "Anima"),
+    ("kandinsky-5", "Kandinsky 5"),
+    ("kandinsky5", "Kandinsky 5"),
+    ("hidream-o1", "HiDream-O1"),
 )
-"""Beginnings of ``modelspec.architecture`` and ``ss_base_model_version``, specific ones first."""
+"""Beginnings of ``modelspec.architecture`` and ``ss_base_model_version``, specific ones first.
+
+In small letters, with hyphens for underscores and dots: one trainer writes ``Flux.2-dev`` and
+``flux_2_dev``.
+"""
 _SUBFAMILIES = (("pony", "Pony"), ("illustrious", "Illustrious"), ("noob", "NoobAI"))
 """Children of SDXL with the same tensors; only the name of the base model tells."""
 
@@ -97,7 +111,8 @@ def _family(texts: Mapping[str, object]) -> Iterator[tuple[str, Finding]]:
     base = f"{texts.get('ss_sd_model_name', '')} {texts.get('modelspec.title', '')}".lower()
     for key in ("modelspec.architecture", "ss_base_model_version"):
         said = str(texts.get(key, "")).lower()
-        family = next((name for start, name in _FAMILIES if said.startswith(start)), None)
+        spelled = re.sub(r"[._]", "-", said)
+        family = next((name for start, name in _FAMILIES if spelled.startswith(start)), None)
         if family == "SDXL":
             child = next((name for part, name in _SUBFAMILIES if part in base), None)
             if child is not None:
