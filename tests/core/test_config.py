@@ -7,15 +7,22 @@ import pytest
 from modelcellar.config import Settings, default_config_file, load_settings, parse_size
 from modelcellar.errors import UsageError
 
-NAMES = ("library", "offline", "min_free_bytes", "lock_timeout_s")
-FLAGS = {"library": "/f", "offline": True, "min_free_bytes": "4", "lock_timeout_s": 4}
+NAMES = ("library", "offline", "min_free_bytes", "lock_timeout_s", "reflink")
+FLAGS = {
+    "library": "/f",
+    "offline": True,
+    "min_free_bytes": "4",
+    "lock_timeout_s": 4,
+    "reflink": "never",
+}
 ENVIRON = {
     "MODELCELLAR_LIBRARY": "/e",
     "HF_HUB_OFFLINE": "1",
     "MODELCELLAR_MIN_FREE_BYTES": "3",
     "MODELCELLAR_LOCK_TIMEOUT_S": "3",
+    "MODELCELLAR_REFLINK": "never",
 }
-FILE = 'library = "/c"\noffline = true\nmin_free_bytes = 2\nlock_timeout_s = 2\n'
+FILE = 'library = "/c"\noffline = true\nmin_free_bytes = 2\nlock_timeout_s = 2\nreflink = "never"\n'
 
 
 @pytest.fixture
@@ -39,18 +46,19 @@ def test_defaults(config_file: Path, home: Path) -> None:
 def test_flag_beats_environment_beats_file(config_file: Path) -> None:
     config_file.write_text(FILE)
     found, shown = load_settings(flags=FLAGS, environ=ENVIRON, config_file=config_file)
-    assert found == Settings(Path("/f"), True, 4, 4.0)
+    assert found == Settings(Path("/f"), True, 4, 4.0, "never")
     assert [setting.origin for setting in shown] == [
         "flag --library",
         "flag --offline",
         "flag --min-free-bytes",
         "flag --lock-timeout-s",
+        "flag --reflink",
     ]
     found, shown = load_settings(environ=ENVIRON, config_file=config_file)
-    assert found == Settings(Path("/e"), True, 3, 3.0)
+    assert found == Settings(Path("/e"), True, 3, 3.0, "never")
     assert [setting.origin for setting in shown] == [f"environment {name}" for name in ENVIRON]
     found, shown = load_settings(environ={}, config_file=config_file)
-    assert found == Settings(Path("/c"), True, 2, 2.0)
+    assert found == Settings(Path("/c"), True, 2, 2.0, "never")
     assert {setting.origin for setting in shown} == {f"config file {config_file}"}
 
 
@@ -78,7 +86,7 @@ def test_flag_may_say_no(config_file: Path) -> None:
 
 def test_values_shown_are_plain(config_file: Path) -> None:
     _, shown = load_settings(flags=FLAGS, environ={}, config_file=config_file)
-    assert [setting.value for setting in shown] == ["/f", True, 4, 4.0]
+    assert [setting.value for setting in shown] == ["/f", True, 4, 4.0, "never"]
 
 
 def test_library_is_absolute_and_home_is_expanded(
@@ -126,6 +134,8 @@ BAD = [
     ("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", "nan", "nan"),
     ("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", "inf", "inf"),
     ("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", "soon", '"soon"'),
+    ("reflink", "MODELCELLAR_REFLINK", "always", '"always"'),
+    ("reflink", "MODELCELLAR_REFLINK", "", "true"),
 ]
 
 

@@ -123,7 +123,7 @@ class TestFolders:
         ]
 
     @pytest.mark.parametrize("as_one", [False, True])
-    @pytest.mark.parametrize("mode", list(ImportMode))
+    @pytest.mark.parametrize("mode", [ImportMode.COPY, ImportMode.MOVE])
     def test_parts_of_the_library_are_not_imported(
         self, library: ModelLibrary, source_folder: Path, as_one: bool, mode: ImportMode
     ) -> None:

@@ -208,7 +208,7 @@ class TestCompanions:
         alone = source_folder / "sub" / "b.safetensors"
         alone.parent.mkdir()
         shutil.copy(source_folder / "a.safetensors", alone)
-        for mode in ImportMode:
+        for mode in (ImportMode.COPY, ImportMode.MOVE):
             report = library.import_paths([alone], mode=mode)
             assert statuses(report) == {"b.safetensors": "duplicate"}
             assert report.results[0].model_id == model.id

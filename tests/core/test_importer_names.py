@@ -112,7 +112,7 @@ class TestNames:
         write_gguf(user / "x.gguf", seed=1)
         write_transformers_folder(user / "llm", seed=2)
         monkeypatch.setenv("USER", "jane-doe-user")
-        for mode in ImportMode:
+        for mode in (ImportMode.COPY, ImportMode.MOVE):
             library.import_paths([user], mode=mode)
             library.verify()
             library.edit(library.list_models().models[0].id, EditChanges(note=str(mode)))

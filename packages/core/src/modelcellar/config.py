@@ -26,13 +26,16 @@ class Settings:
 
     ``library`` is the folder of the library; ``offline`` forbids the network; ``min_free_bytes`` is
     what an import leaves free on the library's disk (or 3 % of the import, if that is more);
-    ``lock_timeout_s`` is how long to wait for another process that is changing the library.
+    ``lock_timeout_s`` is how long to wait for another process that is changing the library;
+    ``reflink`` is ``auto``, or ``never`` for copies whose every byte is written although the file
+    system could share them.
     """
 
     library: Path
     offline: bool = False
     min_free_bytes: int = GIB
     lock_timeout_s: float = 30.0
+    reflink: str = "auto"
 
 
 def default_config_file() -> Path:
@@ -107,6 +110,12 @@ def _parse_min_free(text: object) -> int:
     return parse_size(text if isinstance(text, int) else str(text))
 
 
+def _parse_reflink(text: object) -> str:
+    if text not in ("auto", "never"):
+        raise UsageError(f"{text!r} is neither auto nor never", "Write auto or never.")
+    return str(text)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     field: str
@@ -119,6 +128,7 @@ _RULES = (
     _Rule("offline", "HF_HUB_OFFLINE", _parse_bool),
     _Rule("min_free_bytes", "MODELCELLAR_MIN_FREE_BYTES", _parse_min_free),
     _Rule("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", _parse_seconds),
+    _Rule("reflink", "MODELCELLAR_REFLINK", _parse_reflink),
 )
 
 

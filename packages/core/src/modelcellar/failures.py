@@ -21,6 +21,11 @@ _CODES = {
     errno.EISDIR: ("is_a_folder", "Give files here, not folders."),
     errno.EINVAL: ("not_a_file", "Give ordinary files, not devices or pipes."),
     errno.ESTALE: ("source_changed", "Wait until it is complete and import it again."),
+    errno.EOPNOTSUPP: (
+        "not_supported",
+        "Cloning needs both on one file system that can do it, such as btrfs or XFS. "
+        "Copy instead: --mode copy.",
+    ),
     errno.EIO: ("read_error", "The disk could not be read or written. Check it and its cables."),
 }
 

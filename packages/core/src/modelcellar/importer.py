@@ -1,34 +1,32 @@
 """The import flow: look, check space, digest, copy, publish, record. One bad file stops no other.
 
-Sources are staged one after the other and published in batches: one set of flushes makes many small
-files durable, and a big file is published at once. Originals are only ever read; ``move`` deletes
-one after its copy is published and only while it is still the file that was copied.
+Sources are taken in windows: those that may be there already are digested, the others copied, many
+at a time. What is complete is published in batches: one set of flushes makes many small files
+durable, and a big file is published at once. Originals are only ever read; ``move`` deletes one
+after its copy is published and only while it is still the file that was copied.
 """
 
-import errno
 import logging
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from modelcellar import journal, naming
+from modelcellar import journal
 from modelcellar import manifest as manifests
 from modelcellar.bookkeeping import Bookkeeper, Outcome, StagedModel
-from modelcellar.content import content_digest, describe, file_records, hash_ranges
+from modelcellar.content import describe, file_records, hash_ranges
+from modelcellar.duplicates import Duplicates
 from modelcellar.edits import user_text
 from modelcellar.errors import CellarError, SourceRefusedError
-from modelcellar.failures import failure
 from modelcellar.io import hashing
-from modelcellar.io.compare import could_be_equal
 from modelcellar.io.validator import validate_import_source
-from modelcellar.records import ErrorInfo, HashedFile, ModelType
+from modelcellar.originals import delete_originals, origins
+from modelcellar.records import CopyJob, ErrorInfo, HashedFile, ModelType
 from modelcellar.reports import ImportMode, ImportReport, ImportResult, Progress
-from modelcellar.sources import Source, SourceFile, Stamp, find_sources
+from modelcellar.sources import Source, SourceFile, find_sources
 from modelcellar.store import Staging
 from modelcellar.tally import Tally
 
@@ -39,19 +37,31 @@ log = logging.getLogger(__name__)
 BATCH_MODELS = 256
 BATCH_BYTES = 256 << 20
 BATCH_SECONDS = 5.0
-SAMPLE_FROM_BYTES = 16 << 20
-"""From this size on, looking at samples is cheaper than reading a file once more."""
+WINDOW_SOURCES = 256
+WINDOW_BYTES = 64 << 30
+"""A window ends with either of these; what it digests first is kept from being copied so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """How to import. ``name`` and ``model_type`` are the user's word for every model of the run."""
+    """How to import. ``name`` and ``model_type`` are the user's word for every model of the run.
+
+    ``share`` is whether a copy may share its data with the original, where that works.
+    """
 
     mode: ImportMode = ImportMode.COPY
     name: str | None = None
     model_type: ModelType | None = None
     as_one: bool = False
     dry_run: bool = False
+    share: bool = True
+
+    @property
+    def reflink(self) -> hashing.Reflink:
+        """The same in the words of the copy."""
+        if self.mode is ImportMode.REFLINK:
+            return "always"
+        return "auto" if self.share else "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +73,36 @@ class _Waiting:
 
 
 @dataclass(slots=True)
-class _Planned:
-    """A source that a dry run would import, with its content digest once that is needed."""
+class _Copying:
+    """A source that is being copied, with what is known of its files so far."""
 
     source: Source
-    content: str | None
+    content: Path
+    found: dict[str, HashedFile | OSError] = field(default_factory=dict)
+    is_ended: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of it is known, and it is not staged yet."""
+        return not self.is_ended and len(self.found) == len(self.source.files)
+
+    def jobs(self) -> Iterator[tuple[SourceFile, CopyJob]]:
+        """A job for each file; raises ``OSError`` where a folder cannot be made."""
+        for file in self.source.files:
+            target = self.content / file.relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield file, CopyJob(file.path, target, tuple(hash_ranges(file)))
+
+    def hashed(self) -> list[HashedFile]:
+        """The digests of all files; raises the ``OSError`` that one of them ended with."""
+        hashed = []
+        for file in self.source.files:
+            found = self.found[file.relative]
+            if isinstance(found, OSError):
+                raise found
+            file.check_unchanged()
+            hashed.append(found)
+        return hashed
 
 
 class Importer:
@@ -90,10 +125,10 @@ class Importer:
         self.options = replace(options, name=name or None)
         self.min_free_bytes = min_free_bytes
         self._tally = Tally(on_progress, on_result)
+        self._duplicates = Duplicates(books, self._tally)
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
-        self._staged_files: dict[int, list[Path]] = {}
-        self._planned: dict[int, list[_Planned]] = {}
+        self._planned: set[str] = set()
         self._batch_began = 0.0
         self._entry = journal.new_entry("import", books.next_entry_at())
 
@@ -106,8 +141,7 @@ class Importer:
         """
         sources = self._look(paths)
         if self.options.dry_run:
-            for source in sources:
-                self._work(source, None)
+            self._plan(sources)
         elif sources:
             with self.books.store.change() as staging:
                 self._import_all(sources, staging)
@@ -124,122 +158,150 @@ class Importer:
                 self._tally.not_taken(item)
         return sources
 
-    def _import_all(self, sources: Iterable[Source], staging: Staging) -> None:
+    def _plan(self, sources: Sequence[Source]) -> None:
+        """What an import would do, without writing anything."""
+        digests = self._duplicates.digests(sources)
+        for number, source in enumerate(sources):
+            digest = digests.get(number)
+            with self._one(source):
+                if isinstance(digest, OSError):
+                    raise digest
+                if digest is not None and self._is_present(source, digest):
+                    continue
+                if digest in self._planned:
+                    self._tally.duplicate(source, None)
+                    continue
+                self._validate(source)
+                self._tally.imported(source, None)
+                if digest is not None:
+                    self._planned.add(digest)
+
+    def _import_all(self, sources: Sequence[Source], staging: Staging) -> None:
         try:
-            for source in sources:
-                self._work(source, staging)
-                if self._batch_is_full():
-                    self._publish_batch(staging)
+            for window in _windows(sources):
+                self._work(window, staging)
         finally:
             # On Ctrl-C too: what is complete is kept, and the interrupt goes on afterwards.
             self._publish_batch(staging)
 
-    def _work(self, source: Source, staging: Staging | None) -> None:
-        """Take one source as far as the staging folder; without one (a dry run) only plan it."""
-        try:
-            known = self._known_digest(source)
-            if known is not None and self._is_known(source, known):
-                return
-            self._validate(source)
-            if staging is None:
-                self._tally.imported(source, None)
-                self._plan(source, known)
+    def _work(self, window: Sequence[Source], staging: Staging) -> None:
+        """Take some sources as far as they get: published, or waiting for the next batch."""
+        digests = self._duplicates.digests(window)
+        to_copy: list[Source] = []
+        twins: list[tuple[Source, str]] = []
+        begun: set[str] = set()
+        for number, source in enumerate(window):
+            digest = digests.get(number)
+            with self._one(source, is_done=False):
+                if isinstance(digest, OSError):
+                    raise digest
+                if digest is not None and self._is_known(source, digest):
+                    self._tally.worked_on(source)
+                elif digest in begun:
+                    twins.append((source, digest))
+                else:
+                    self._validate(source, before_bytes=sum(one.size_bytes for one in to_copy))
+                    to_copy.append(source)
+                    begun.update([digest] if digest is not None else [])
+        self._copy(to_copy, staging)
+        again = []
+        for source, digest in twins:
+            if self._is_known(source, digest):
+                self._tally.worked_on(source)
             else:
-                self._stage(source, staging)
+                again.append(source)  # The one before it could not be read to its end.
+        if again:
+            self._work(again, staging)
+
+    @contextmanager
+    def _one(self, source: Source, *, is_done: bool = True) -> Iterator[None]:
+        """What goes wrong with one source is noted and stops no other."""
+        try:
+            yield
         except SourceRefusedError as error:
             self._tally.refused(source, error)
         except OSError as error:
             self._tally.failed(source, error)
-        finally:
-            self._tally.worked_on(source)
+        else:
+            if not is_done:
+                return
+        self._tally.worked_on(source)
 
-    def _validate(self, source: Source) -> None:
+    def _validate(self, source: Source, *, before_bytes: int = 0) -> None:
         validate_import_source(
             [file.relative for file in source.files],
             source.size_bytes,
             library=self.books.store.root,
-            min_free_bytes=self.min_free_bytes,
+            min_free_bytes=self.min_free_bytes + before_bytes,
         )
-
-    def _known_digest(self, source: Source) -> str | None:
-        """Content digest of a source that may be there already: a duplicate writes nothing.
-
-        Only the whole file proves that; most files of a size that is known are told apart by a
-        few samples, and then need not be read twice.
-        """
-        if not all(self._may_be_known(file) for file in source.weights):
-            return None
-        return self._digest(source)
-
-    def _digest(self, source: Source) -> str:
-        found_all = []
-        before = 0
-        for file in source.weights:
-            tell = self._tally.byte_progress("compare", file, before)
-            found = hashing.hash_file(file.path, progress=tell)
-            _check_unchanged(file)
-            before += found.size_bytes
-            self._tally.bytes_read += found.size_bytes
-            found_all.append(found)
-        return content_digest(file_records(source.weights, found_all))
-
-    def _may_be_known(self, file: SourceFile) -> bool:
-        size = file.stamp.size_bytes
-        staged = self._staged_files.get(size, ())
-        if size < SAMPLE_FROM_BYTES:
-            return bool(staged) or self.books.catalog.has_size(size)
-        present = (
-            self.books.store.content_path(model_id) / path
-            for model_id, path in self.books.catalog.files_of_size(size)
-        )
-        return any(could_be_equal(file.path, other, size) for other in chain(staged, present))
 
     def _is_known(self, source: Source, digest: str) -> bool:
-        if any(digest == waiting.model.manifest.content_digest for waiting in self._waiting):
-            # The twin is about to be published; it is a duplicate from then on.
-            self._waiting.append(_Waiting(source, self._twin(digest)))
-            return True
+        for waiting in self._waiting:
+            if digest == waiting.model.manifest.content_digest:
+                # The twin is about to be published; it is a duplicate from then on.
+                self._waiting.append(_Waiting(source, waiting.model))
+                return True
+        return self._is_present(source, digest)
+
+    def _is_present(self, source: Source, digest: str) -> bool:
         present = self.books.catalog.by_content(digest)
-        if present is not None and self.books.is_well(present):
-            self._tally.duplicate(source, present.id)
-            return True
-        if any(
-            self._content(twin) == digest for twin in self._planned.get(_weights_bytes(source), ())
-        ):
-            self._tally.duplicate(source, None)
-            return True
-        return False
+        if present is None or not self.books.is_well(present):
+            return False
+        self._tally.duplicate(source, present.id)
+        return True
 
-    def _plan(self, source: Source, known: str | None) -> None:
-        """Remember what a dry run would import, for its twins that come later."""
-        twins = self._planned.setdefault(_weights_bytes(source), [])
-        twins.append(_Planned(source, known))
-        for file in source.weights:
-            self._staged_files.setdefault(file.stamp.size_bytes, []).append(file.path)
+    def _copy(self, sources: Sequence[Source], staging: Staging) -> None:
+        """Copy sources, many files at a time; each is staged as soon as its last file is there."""
+        jobs: list[CopyJob] = []
+        owners: list[tuple[_Copying, SourceFile]] = []
+        for source in sources:
+            copying = _Copying(source, staging.new_folder())
+            self._duplicates.remember(source)
+            with self._one(source, is_done=False):
+                for file, job in list(copying.jobs()):
+                    jobs.append(job)
+                    owners.append((copying, file))
 
-    def _content(self, planned: _Planned) -> str:
-        if planned.content is None:
-            planned.content = self._digest(planned.source)
-        return planned.content
+        def on_done(number: int, result: HashedFile | OSError) -> None:
+            copying, file = owners[number]
+            copying.found[file.relative] = result
+            if copying.is_complete:
+                with self._one(copying.source):
+                    self._stage(copying)
+                if self._batch_is_full():
+                    self._publish_batch(staging)
 
-    def _twin(self, digest: str) -> StagedModel:
-        twins = (waiting.model for waiting in self._waiting)
-        return next(model for model in twins if model.manifest.content_digest == digest)
-
-    def _stage(self, source: Source, staging: Staging) -> None:
-        content = staging.new_folder()
+        found: dict[int, HashedFile | OSError] = {}
         try:
-            hashed = self._copy(source, content)
+            hashing.copy_many(
+                jobs,
+                reflink=self.options.reflink,
+                found=found,
+                on_done=on_done,
+                progress=self._tally.byte_progress("copy"),
+            )
+        finally:
+            # What was complete when Ctrl-C came, but not told yet.
+            for number, result in found.items():
+                on_done(number, result)
+
+    def _stage(self, copying: _Copying) -> None:
+        source = copying.source
+        try:
+            hashed = copying.hashed()
         except OSError:
             # The sources after this one may need its space.
-            shutil.rmtree(content)
+            shutil.rmtree(copying.content)
+            copying.is_ended = True
             raise
+        cloned = sum(one.size_bytes for one in hashed if one.cloned)
         self._tally.bytes_read += source.size_bytes
-        self._tally.bytes_written += source.size_bytes
+        self._tally.bytes_written += source.size_bytes - cloned
+        self._tally.bytes_cloned += cloned
         model = describe(
             source,
             file_records(source.files, hashed),
-            content,
+            copying.content,
             name=self.options.name,
             model_type=self.options.model_type,
             at=self.books.timestamp(),
@@ -248,23 +310,7 @@ class Importer:
             self._batch_began = time.monotonic()
         self._waiting_bytes += source.size_bytes
         self._waiting.append(_Waiting(source, model))
-
-    def _copy(self, source: Source, content: Path) -> list[HashedFile]:
-        hashed = []
-        before = 0
-        for file in source.files:
-            target = content / file.relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            tell = self._tally.byte_progress("copy", file, before)
-            copied = hashing.copy_with_hashing(
-                file.path, target, publish=False, ranges=hash_ranges(file), progress=tell
-            )
-            _check_unchanged(file)
-            before += copied.size_bytes
-            hashed.append(copied)
-            if not file.is_companion:
-                self._staged_files.setdefault(copied.size_bytes, []).append(target)
-        return hashed
+        copying.is_ended = True
 
     def _batch_is_full(self) -> bool:
         return bool(self._waiting) and (
@@ -277,11 +323,12 @@ class Importer:
         if not self._waiting:
             return
         batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        self._staged_files.clear()
+        self._duplicates.forget_all()
         self._tally.progress("publish")
         entry = self._entry
         if self.options.mode is ImportMode.MOVE:
-            moved = {**_origins(batch), **entry.details.get("moved", {})}
+            sources = ((one.model.manifest.content_digest, one.source) for one in batch)
+            moved = {**origins(sources), **entry.details.get("moved", {})}
             entry = replace(entry, details={"moved": moved})
         try:
             models = [waiting.model for waiting in batch]
@@ -310,69 +357,20 @@ class Importer:
                 "Delete it yourself once `cellar verify` is content.",
             )
         elif self.options.mode is ImportMode.MOVE:
-            error = _delete_originals(source)
+            error = delete_originals(source)
         model = manifests.to_record(outcome.manifest)
         same = tuple(self.books.catalog.same_tensors(model))
         self._tally.imported(source, model, error, same_tensors=same)
 
 
-def _weights_bytes(source: Source) -> int:
-    return sum(file.stamp.size_bytes for file in source.weights)
-
-
-def _check_unchanged(file: SourceFile) -> None:
-    if Stamp.of(file.path) != file.stamp:
-        raise _changed(file)
-
-
-def _changed(file: SourceFile) -> OSError:
-    return OSError(errno.ESTALE, "changed while it was being read", os.fspath(file.path))
-
-
-def _origins(batch: Iterable[_Waiting]) -> dict[str, list[tuple[str, str, int]]]:
-    """Content digest -> where its files came from and their permissions, to undo a move."""
-    origins: dict[str, list[tuple[str, str, int]]] = {}
-    for waiting in batch:
-        files = [
-            (file.relative, os.fspath(file.path.absolute()), file.stamp.mode)
-            for file in waiting.source.files
-        ]
-        origins.setdefault(waiting.model.manifest.content_digest, files)
-    return origins
-
-
-def _delete_originals(source: Source) -> ErrorInfo | None:
-    """Delete what was moved, all of it or nothing, only while it is still what was copied."""
-    try:
-        for file in source.files:
-            _check_unchanged(file)
-            if _is_behind_link(source, file):
-                return ErrorInfo(
-                    "original_kept",
-                    f"imported, but {naming.display(os.fspath(file.path))} is a link and stays",
-                    "Remove it and what it points to by hand.",
-                )
-        for file in source.files:
-            # Not the ctime: deleting one of two hard links to a file changes that of the other.
-            if not Stamp.of(file.path).is_same_content(file.stamp):
-                raise _changed(file)
-            file.path.unlink()
-    except OSError as error:
-        info = failure(error)
-        return replace(info, message=f"imported, but the original stays: {info.message}")
-    folders = {folder for file in source.files for folder in file.path.parents}
-    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
-        if folder.is_relative_to(source.path):
-            with suppress(OSError):
-                folder.rmdir()
-    return None
-
-
-def _is_behind_link(source: Source, file: SourceFile) -> bool:
-    """Whether the named file or folder, or something below it on the way to the file, is a link."""
-    if source.behind_link or source.path.is_symlink() or file.path.is_symlink():
-        return True
-    if not file.path.is_relative_to(source.path):
-        return False  # It lies beside the file that stands for the model.
-    below = file.path.relative_to(source.path)
-    return file.path.resolve() != source.path.resolve() / below
+def _windows(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    window: list[Source] = []
+    size_bytes = 0
+    for source in sources:
+        window.append(source)
+        size_bytes += source.size_bytes
+        if len(window) >= WINDOW_SOURCES or size_bytes >= WINDOW_BYTES:
+            yield window
+            window, size_bytes = [], 0
+    if window:
+        yield window

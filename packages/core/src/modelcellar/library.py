@@ -124,7 +124,7 @@ class ModelLibrary:
 
         Args:
             paths: files and folders; see :mod:`modelcellar.sources` for what becomes a model.
-            mode: whether the originals stay.
+            mode: whether the originals stay; a copy shares its data with them where that works.
             name: the user's name for the model, instead of the file's or folder's.
             model_type: the user's word for what it is.
             as_one: each folder is one model, whatever it holds.
@@ -142,7 +142,9 @@ class ModelLibrary:
             self._books.refresh()
             importer = Importer(
                 self._books,
-                options=ImportOptions(mode, name, model_type, as_one, dry_run),
+                options=ImportOptions(
+                    mode, name, model_type, as_one, dry_run, share=self._settings.reflink == "auto"
+                ),
                 min_free_bytes=self._settings.min_free_bytes,
                 on_progress=progress,
                 on_result=on_result,

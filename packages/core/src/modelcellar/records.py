@@ -8,6 +8,7 @@ UTF-8 the way ``os.fsdecode`` does (lone surrogates), so that ``os.fsencode`` gi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 JsonValue = Any
@@ -237,6 +238,15 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyJob:
+    """A file to copy to a new name, and the byte ranges whose SHA-256 is wanted as well."""
+
+    source: Path
+    target: Path
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HashedFile:
     """Both digests of a file anywhere on disk."""
 
@@ -246,3 +256,5 @@ class HashedFile:
     seconds: float
     range_sha256: tuple[str, ...] = ()
     """SHA-256 of each byte range that was asked for, in that order."""
+    cloned: bool = False
+    """Whether a copy shares its data with its source, so that no bytes were written."""

@@ -15,10 +15,11 @@ from modelcellar.records import (
 
 
 class ImportMode(StrEnum):
-    """What happens to the original of an import."""
+    """What happens to the original of an import, and whether its copy must share its data."""
 
     COPY = "copy"
     MOVE = "move"
+    REFLINK = "reflink"
 
 
 class ImportStatus(StrEnum):
@@ -62,13 +63,15 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What one import did. ``bytes_written`` counts content only, not the library's own records."""
+    """What one import did. ``bytes_written`` counts content only, not the library's own records;
+    ``bytes_cloned`` is content that shares its data with the originals and was not written."""
 
     results: tuple[ImportResult, ...]
     models: tuple[ModelRecord, ...]
     skipped: tuple[Skipped, ...] = ()
     bytes_read: int = 0
     bytes_written: int = 0
+    bytes_cloned: int = 0
     seconds: float = 0.0
     dry_run: bool = False
 

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from modelcellar.content import security_of
 from modelcellar.errors import SourceRefusedError
@@ -10,7 +11,7 @@ from modelcellar.failures import failure
 from modelcellar.io.hashing import ByteProgress
 from modelcellar.records import ErrorInfo, ModelRecord
 from modelcellar.reports import ImportReport, ImportResult, ImportStatus, Progress, Skipped
-from modelcellar.sources import NotTaken, Source, SourceFile
+from modelcellar.sources import NotTaken, Source
 
 __all__ = ["Tally"]
 
@@ -29,15 +30,22 @@ class Tally:
         self._results: list[ImportResult] = []
         self._models: list[ModelRecord] = []
         self._skipped: list[Skipped] = []
+        self._order: dict[str, int] = {}
         self._files_done = 0
         self._files_total = 0
         self._bytes_done = 0
         self._bytes_total = 0
+        # Of the work under way: all its bytes so far, and those of them that count as done.
+        self._bytes_under_way = 0
+        self._bytes_ahead = 0
+        self._current = ""
         self.bytes_read = 0
         self.bytes_written = 0
+        self.bytes_cloned = 0
 
     def found(self, source: Source) -> None:
         """A source that will be worked on."""
+        self._order.setdefault(os.fspath(source.path), len(self._order))
         self._files_total += len(source.files)
         self._bytes_total += source.size_bytes
         self.progress("scan", os.fspath(source.path))
@@ -54,6 +62,8 @@ class Tally:
         """A source that needs no more reading, however it ended."""
         self._files_done += len(source.files)
         self._bytes_done += source.size_bytes
+        self._bytes_ahead += source.size_bytes
+        self._current = os.fspath(source.path)
         self.progress("copy")
 
     def imported(
@@ -84,7 +94,7 @@ class Tally:
         info = failure(error) if isinstance(error, OSError) else error
         self._source_result(source, ImportStatus.FAILED, None, info)
 
-    def progress(self, phase: str, current: str = "", current_bytes: int = 0) -> None:
+    def progress(self, phase: str, current: str = "") -> None:
         """Tell the watcher how far things are."""
         if self._on_progress is not None:
             self._on_progress(
@@ -92,28 +102,44 @@ class Tally:
                     phase=phase,
                     files_done=self._files_done,
                     files_total=self._files_total,
-                    bytes_done=self._bytes_done + current_bytes,
+                    bytes_done=self._bytes_done + max(0, self._bytes_under_way - self._bytes_ahead),
                     bytes_total=self._bytes_total,
                     current=current,
                 )
             )
 
-    def byte_progress(self, phase: str, file: SourceFile, before_bytes: int) -> ByteProgress:
-        """A callback for the copy of one file, ``before_bytes`` into its source."""
+    def byte_progress(self, phase: str) -> ByteProgress:
+        """A callback for work on the bytes of sources that are not worked on yet."""
 
         def tell(done_bytes: int, _total_bytes: int) -> None:
-            self.progress(phase, os.fspath(file.path), before_bytes + done_bytes)
+            self._bytes_under_way = done_bytes
+            self.progress(phase, self._current)
 
+        self._bytes_under_way = self._bytes_ahead = 0
         return tell
+
+    @contextmanager
+    def extra_reading(self, phase: str, size_bytes: int) -> Iterator[ByteProgress]:
+        """A callback for reading so many bytes before the sources are worked on."""
+        self._bytes_total += size_bytes
+        yield self.byte_progress(phase)
+        self._bytes_done += size_bytes
+        self._bytes_under_way = 0
+        self.bytes_read += size_bytes
 
     def report(self, *, dry_run: bool) -> ImportReport:
         """Everything so far as one value."""
+        # As found, however soon each was done; those that are no sources come first.
+        results = sorted(self._results, key=lambda one: self._order.get(one.source, -1))
+        came_in = {model.id: model for model in self._models}
+        ids = [one.model_id for one in results if one.status is ImportStatus.IMPORTED]
         return ImportReport(
-            results=tuple(self._results),
-            models=tuple(self._models),
+            results=tuple(results),
+            models=tuple(came_in[model_id] for model_id in ids if model_id is not None),
             skipped=tuple(self._skipped),
             bytes_read=self.bytes_read,
             bytes_written=self.bytes_written,
+            bytes_cloned=self.bytes_cloned,
             seconds=time.monotonic() - self._began,
             dry_run=dry_run,
         )

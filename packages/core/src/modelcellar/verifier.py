@@ -16,7 +16,7 @@ from modelcellar.errors import CellarError
 from modelcellar.formats import inspect_file
 from modelcellar.io import hashing
 from modelcellar.manifest import Manifest, is_writable
-from modelcellar.records import FileRecord
+from modelcellar.records import FileRecord, HashedFile
 from modelcellar.reports import Damage, Progress, VerifyReport
 
 __all__ = ["Verifier"]
@@ -25,6 +25,21 @@ log = logging.getLogger(__name__)
 
 RECORD_EVERY_S = 30.0
 """How often the time of verification is written into the manifests of what was found well."""
+
+
+WINDOW_MODELS = 256
+WINDOW_BYTES = 16 << 30
+"""How many models are read together: as many as fill all cores to the end, and no more than leaves
+the time of verification recorded now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A file that must be read to be known well."""
+
+    model_id: str
+    file: FileRecord
+    path: Path
 
 
 @dataclass(slots=True)
@@ -54,6 +69,7 @@ class Verifier:
         self._on_progress = on_progress
         self._found = _Found()
         self._results: dict[str, bool] = {}
+        self._ill: set[str] = set()
         self._total = 0
 
     def run(self, model_ids: Sequence[str]) -> VerifyReport:
@@ -62,12 +78,10 @@ class Verifier:
         self._total = len(model_ids)
         ok = 0
         try:
-            for found in self._manifests(model_ids):
+            for window in self._windows(self._manifests(model_ids)):
                 if self._deadline is not None and self._clock() >= self._deadline:
                     break
-                self._results[found.id] = self._check(found)
-                ok += self._results[found.id]
-                self._found.checked += 1
+                ok += self._check(window)
                 if self._clock() - last_written >= RECORD_EVERY_S:
                     self._record()
                     last_written = self._clock()
@@ -98,34 +112,88 @@ class Verifier:
             if found is not None:
                 yield found
 
-    def _check(self, found: Manifest) -> bool:
-        before = len(self._found.damaged) + len(self._found.missing)
+    def _windows(self, manifests: Iterable[Manifest]) -> Iterator[list[Manifest]]:
+        """Models that are read together; one at a time where the time may be up after any."""
+        window: list[Manifest] = []
+        size_bytes = 0
+        for found in manifests:
+            window.append(found)
+            size_bytes += sum(file.size_bytes for file in found.files)
+            is_full = len(window) >= WINDOW_MODELS or size_bytes >= WINDOW_BYTES
+            if is_full or self._deadline is not None:
+                yield window
+                window, size_bytes = [], 0
+        if window:
+            yield window
+
+    def _check(self, window: Sequence[Manifest]) -> int:
+        """Check some models; how many of them are well."""
+        to_read = [one for found in window for one in self._look(found)]
+        for one, result in zip(to_read, self._read(to_read), strict=True):
+            if isinstance(result, OSError):
+                self._unreadable(one.model_id, one.file, result)
+            elif result.digests != one.file.digests:
+                self._damage(one.model_id, one.file, result.digests.blake3)
+        ok = 0
+        for found in window:
+            is_well = found.id not in self._ill
+            self._results[found.id] = is_well
+            ok += is_well
+            self._found.checked += 1
+            self._found.bytes_done += sum(file.size_bytes for file in found.files)
+            self._tell(found.id, 0)
+        return ok
+
+    def _look(self, found: Manifest) -> Iterator[_Reading]:
+        """Reports the files that are wrong at first sight, and yields those to be read."""
         for file in found.files:
             path = self.books.store.content_path(found.id) / file.path
             try:
-                self._check_file(found.id, file, path)
+                actual = self._at_first_sight(file, path)
             except OSError as error:
-                lost = isinstance(error, FileNotFoundError | NotADirectoryError)
-                actual = "missing" if lost else f"unreadable: {error.strerror}"
-                damage = Damage(found.id, file.path, file.digests.blake3, actual)
-                (self._found.missing if lost else self._found.damaged).append(damage)
-        return len(self._found.damaged) + len(self._found.missing) == before
+                self._unreadable(found.id, file, error)
+                continue
+            if actual:
+                self._damage(found.id, file, actual)
+            elif not self.quick:
+                yield _Reading(found.id, file, path)
 
-    def _check_file(self, model_id: str, file: FileRecord, path: Path) -> None:
+    def _at_first_sight(self, file: FileRecord, path: Path) -> str:
         status = path.lstat()
-        actual = ""
         if not stat.S_ISREG(status.st_mode):
-            actual = "not a regular file"
-        elif status.st_size != file.size_bytes:
-            actual = f"{status.st_size} bytes instead of {file.size_bytes}"
-        elif self.quick:
+            return "not a regular file"
+        if status.st_size != file.size_bytes:
+            return f"{status.st_size} bytes instead of {file.size_bytes}"
+        if self.quick:
             inspection = inspect_file(path)
             if inspection.format is not file.format:
-                actual = f"reads as {inspection.format.value} instead of {file.format.value}"
-        else:
-            actual = self._compare(model_id, file, path)
-        if actual:
-            self._found.damaged.append(Damage(model_id, file.path, file.digests.blake3, actual))
+                return f"reads as {inspection.format.value} instead of {file.format.value}"
+        return ""
+
+    def _read(self, to_read: Sequence[_Reading]) -> list[HashedFile | OSError]:
+        first = to_read[0].model_id if to_read else ""
+        return hashing.hash_many(
+            [one.path for one in to_read],
+            from_disk=True,
+            progress=lambda done_bytes, _total_bytes: self._tell(first, done_bytes),
+        )
+
+    def _damage(self, model_id: str, file: FileRecord, actual: str) -> None:
+        self._ill.add(model_id)
+        self._found.damaged.append(Damage(model_id, file.path, file.digests.blake3, actual))
+
+    def _unreadable(self, model_id: str, file: FileRecord, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            self._damage(model_id, file, f"unreadable: {error.strerror}")
+            return
+        self._ill.add(model_id)
+        self._found.missing.append(Damage(model_id, file.path, file.digests.blake3, "missing"))
+
+    def _tell(self, model_id: str, more_bytes: int) -> None:
+        if self._on_progress is not None:
+            found = self._found
+            done = found.bytes_done + more_bytes
+            self._on_progress(Progress("verify", found.checked, self._total, done, 0, model_id))
 
     def _record(self) -> None:
         """Write into the manifests what was found, and when. Never a reason to fail."""
@@ -155,14 +223,3 @@ class Verifier:
             else:
                 if is_writable(found):
                     yield found
-
-    def _compare(self, model_id: str, file: FileRecord, path: Path) -> str:
-        def tell(done_bytes: int, _total_bytes: int) -> None:
-            if self._on_progress is not None:
-                found = self._found
-                done = found.bytes_done + done_bytes
-                self._on_progress(Progress("verify", found.checked, self._total, done, 0, model_id))
-
-        digests = hashing.hash_file(path, from_disk=True, progress=tell).digests
-        self._found.bytes_done += file.size_bytes
-        return "" if digests == file.digests else digests.blake3

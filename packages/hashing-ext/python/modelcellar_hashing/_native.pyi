@@ -109,6 +109,7 @@ def copy_many(
     publish: bool = True,
     streams: int = 0,
     reflink: Literal["never", "auto", "always"] = "never",
+    found: list[FileDigests | OSError | None] | None = None,
     on_done: Callable[[int, FileDigests | OSError], object] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[FileDigests | OSError]:
@@ -126,6 +127,8 @@ def copy_many(
         streams: how many files are read at the same time; 0 for as many as the processor suits, 1
             for one after the other in the given order, as a disk that has to seek wants it.
         reflink: as for :func:`copy_with_hashing`.
+        found: an empty list that results are put into as they become known, ``None`` in place of
+            those that are not. It has them also when the call is ended by an exception.
         on_done: called as ``on_done(number, result)`` in the calling thread, soon after a job has
             ended, with its place in ``jobs``. What it raises stops the call and is raised here.
         progress: called as ``progress(done_bytes, total_bytes)``, the same way.
@@ -145,6 +148,7 @@ def hash_many(
     *,
     streams: int = 0,
     from_disk: bool = False,
+    found: list[FileDigests | OSError | None] | None = None,
     on_done: Callable[[int, FileDigests | OSError], object] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[FileDigests | OSError]:

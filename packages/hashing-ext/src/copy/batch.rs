@@ -174,8 +174,11 @@ impl Batch {
         Ok(())
     }
 
-    /// Notes what became of a job.
+    /// Notes what became of a job; nothing of one that was only stopped.
     pub fn report(&self, job: usize, result: Result<Copied>) {
+        if matches!(result, Err(Error::Cancelled)) {
+            return;
+        }
         lock(&self.results).push((job, result));
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use super::FileDigests;
 use super::convert::{MAX_RANGES, OsPath, raise};
@@ -13,7 +14,7 @@ use crate::control::Control;
 use crate::copy::Copied;
 use crate::copy::batch::{Batch, Job, Options};
 use crate::digest::ByteRange;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `(src, dst)` or `(src, dst, ranges)`.
 pub struct CopyJob(Job);
@@ -49,48 +50,70 @@ pub fn hash_job(path: OsPath) -> Job {
 }
 
 /// Runs `jobs`; one result each, in their order: digests, or the exception that the job ended with.
+///
+/// The results are put into `found` if there is one, which has them also when the call is ended by
+/// an exception: no Python code runs between a result and its place in the list, so that not even
+/// a signal can come between.
 pub fn run(
     py: Python<'_>,
     jobs: Vec<Job>,
     options: Options,
+    found: Option<Py<PyList>>,
     on_done: Option<Py<PyAny>>,
     progress: Option<Py<PyAny>>,
-) -> PyResult<Vec<Py<PyAny>>> {
-    let mut results =
-        Results { begin: Instant::now(), found: jobs.iter().map(|_| None).collect(), on_done };
+) -> PyResult<Py<PyList>> {
+    let found = found.unwrap_or_else(|| PyList::empty(py).unbind());
+    while found.bind(py).len() < jobs.len() {
+        found.bind(py).append(py.None())?;
+    }
+    let results = Results { begin: Instant::now(), found, on_done };
     let batch = Arc::new(py.detach(|| Batch::new(jobs, options)));
     let control = Arc::new(Control::default());
     let mut worker = Worker::new(Arc::clone(&control), None, progress);
     worker.total_bytes = batch.total_bytes();
     let working = Arc::clone(&batch);
-    worker.run_watched(py, move || working.run(&control), |py| results.take(py, &batch))?;
-    results.take(py, &batch)?;
+    let work = move || working.run(&control);
+    if let Err(error) = worker.run_watched(py, work, |py| results.tell(py, &batch)) {
+        results.keep(py, &batch)?;
+        return Err(error);
+    }
+    results.tell(py, &batch)?;
     worker.report_end(py)?;
-    Ok(results.found.into_iter().map(|one| one.unwrap_or_else(|| py.None())).collect())
+    Ok(results.found)
 }
 
 struct Results {
     begin: Instant,
-    found: Vec<Option<Py<PyAny>>>,
+    found: Py<PyList>,
     on_done: Option<Py<PyAny>>,
 }
 
 impl Results {
-    /// Takes what the batch has come to know.
-    fn take(&mut self, py: Python<'_>, batch: &Batch) -> PyResult<()> {
-        for (job, result) in batch.take_results() {
-            let object = self.object(py, result)?;
-            if let Some(callback) = &self.on_done {
-                callback.call1(py, (job, &object))?;
+    /// Keeps what the batch has come to know, and tells the caller of it.
+    fn tell(&self, py: Python<'_>, batch: &Batch) -> PyResult<()> {
+        let done = self.keep(py, batch)?;
+        if let Some(callback) = &self.on_done {
+            for (job, object) in done {
+                callback.call1(py, (job, object))?;
             }
-            self.found[job] = Some(object);
         }
         Ok(())
+    }
+
+    fn keep(&self, py: Python<'_>, batch: &Batch) -> PyResult<Vec<(usize, Py<PyAny>)>> {
+        let mut done = Vec::new();
+        for (job, result) in batch.take_results() {
+            let object = self.object(py, result)?;
+            self.found.bind(py).set_item(job, &object)?;
+            done.push((job, object));
+        }
+        Ok(done)
     }
 
     fn object(&self, py: Python<'_>, result: Result<Copied>) -> PyResult<Py<PyAny>> {
         match result {
             Ok(copied) => Ok(Py::new(py, FileDigests::new(copied, self.begin))?.into_any()),
+            Err(error @ Error::WorkerDied) => Err(raise(py, error)),
             Err(error) => Ok(raise(py, error).into_value(py).into_any()),
         }
     }

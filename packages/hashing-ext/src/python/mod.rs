@@ -15,6 +15,7 @@ mod native {
     use std::time::Instant;
 
     use pyo3::prelude::*;
+    use pyo3::types::PyList;
 
     use super::batch::{self, CopyJob, hash_job};
     use super::convert::{OsPath, byte_ranges, raise};
@@ -178,43 +179,46 @@ mod native {
     #[pyfunction]
     #[pyo3(
         signature = (
-            jobs, *, publish = true, streams = 0, reflink = Reflink::Never, on_done = None,
-            progress = None
+            jobs, *, publish = true, streams = 0, reflink = Reflink::Never, found = None,
+            on_done = None, progress = None
         ),
-        text_signature = "(jobs, *, publish=True, streams=0, reflink='never', on_done=None, \
+        text_signature = "(jobs, *, publish=True, streams=0, reflink='never', found=None, on_done=None, \
                           progress=None)"
     )]
+    #[allow(clippy::too_many_arguments)] // They are keywords in Python.
     fn copy_many(
         py: Python<'_>,
         jobs: Vec<CopyJob>,
         publish: bool,
         streams: usize,
         reflink: Reflink,
+        found: Option<Py<PyList>>,
         on_done: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<Vec<Py<PyAny>>> {
+    ) -> PyResult<Py<PyList>> {
         let options = Options { streams, publish, from_disk: false, reflink };
         let jobs = jobs.into_iter().map(CopyJob::into_job).collect();
-        batch::run(py, jobs, options, on_done, progress)
+        batch::run(py, jobs, options, found, on_done, progress)
     }
 
     /// Read many files once each and return both digests of each.
     #[pyfunction]
     #[pyo3(
-        signature = (paths, *, streams = 0, from_disk = false, on_done = None, progress = None),
-        text_signature = "(paths, *, streams=0, from_disk=False, on_done=None, progress=None)"
+        signature = (paths, *, streams = 0, from_disk = false, found = None, on_done = None, progress = None),
+        text_signature = "(paths, *, streams=0, from_disk=False, found=None, on_done=None, progress=None)"
     )]
     fn hash_many(
         py: Python<'_>,
         paths: Vec<OsPath>,
         streams: usize,
         from_disk: bool,
+        found: Option<Py<PyList>>,
         on_done: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<Vec<Py<PyAny>>> {
+    ) -> PyResult<Py<PyList>> {
         let options = Options { streams, publish: false, from_disk, reflink: Reflink::Never };
         let jobs = paths.into_iter().map(hash_job).collect();
-        batch::run(py, jobs, options, on_done, progress)
+        batch::run(py, jobs, options, found, on_done, progress)
     }
 
     /// Make staged files and folders durable under their final names.

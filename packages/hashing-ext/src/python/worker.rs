@@ -79,7 +79,8 @@ impl Worker {
                 // A signal stays pending and is raised right after the call.
                 Err(RecvTimeoutError::Timeout) if self.is_committing() => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(error) = self.look_around(py).and_then(|()| watch(py)) {
+                    // What is done is told before a signal ends the call.
+                    if let Err(error) = watch(py).and_then(|()| self.look_around(py)) {
                         self.abandon(py, &mut answered);
                         return Err(error);
                     }

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,9 @@ def command(options: Options, files: tuple[str, ...], list_file: str | None) -> 
         return check(options, files, list_file)
     if not files:
         raise click.UsageError("Give files, or a list with --check.")
-    done: list[HashedFile] = []
     failures: list[tuple[str, ErrorInfo]] = []
-    for path in files:
-        hashed = digest(options, path, failures)
+    done = []
+    for path, hashed in digests(options, files, failures):
         if hashed is None:
             continue
         done.append(hashed)
@@ -63,25 +62,34 @@ def command(options: Options, files: tuple[str, ...], list_file: str | None) -> 
     return ExitCode.PARTLY_DONE if done else ExitCode.FAILED
 
 
-def digest(options: Options, path: str, failures: list[tuple[str, ErrorInfo]]) -> HashedFile | None:
-    """Both digests of one file; what keeps it from being read is told and noted."""
-    from modelcellar import hash_file
+def digests(
+    options: Options, paths: Sequence[str], failures: list[tuple[str, ErrorInfo]]
+) -> Iterator[tuple[str, HashedFile | None]]:
+    """Both digests of files in their order; what keeps one from being read is told and noted."""
+    from modelcellar import hash_many
 
-    try:
-        # A bar for every small file would only flicker.
-        big = Path(path).stat().st_size >= BAR_FROM_BYTES
-        with ProgressTalk(options) if big else nullcontext() as talker:
+    # A bar for small files would only flicker.
+    sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in paths]
+    with ProgressTalk(options) if sum(sizes) >= BAR_FROM_BYTES else nullcontext() as talker:
+        done_files = 0
 
-            def show(done: int, total: int) -> None:
-                if talker is not None:
-                    talker(Progress("hash", 0, 1, done, total, path))
+        def count(_number: int, _result: HashedFile | OSError) -> None:
+            nonlocal done_files
+            done_files += 1
 
-            return hash_file(Path(path), progress=show)
-    except OSError as error:
-        failure = describe(error)
-        report(failure, as_json=options.json)
-        failures.append((path, failure.info))
-        return None
+        def show(done: int, total: int) -> None:
+            if talker is not None:
+                talker(Progress("hash", done_files, len(paths), done, total))
+
+        results = hash_many(paths, on_done=count, progress=show)
+    for path, result in zip(paths, results, strict=True):
+        if isinstance(result, OSError):
+            failure = describe(result)
+            report(failure, as_json=options.json)
+            failures.append((path, failure.info))
+            yield path, None
+        else:
+            yield path, result
 
 
 def write_names(lines: Iterable[str]) -> None:
@@ -101,8 +109,10 @@ def check(options: Options, files: tuple[str, ...], list_file: str) -> int:
         raise click.ClickException(f"{list_file}: no line of it is a checksum.")
     results: list[dict[str, Any]] = []
     failures: list[tuple[str, ErrorInfo]] = []
-    for one in _chosen(listed, files):
-        hashed = digest(options, one.path, failures) if one.wanted else None
+    chosen = _chosen(listed, files)
+    read = dict(digests(options, [one.path for one in chosen if one.wanted], failures))
+    for one in chosen:
+        hashed = read.get(one.path)
         status = _status(one, hashed)
         entry = _file_to_json(hashed) if hashed else _unread_to_json(one.path)
         results.append({**entry, "status": status})

@@ -62,8 +62,9 @@ COLUMNS = (
     "--mode",
     type=click.Choice([mode.value for mode in ImportMode]),
     default=ImportMode.COPY.value,
-    help="copy (the default) leaves the originals alone; move deletes each original after its "
-    "copy is safely in the library.",
+    help="copy (the default) leaves the originals alone, and shares their data where the file "
+    "system can do that; reflink does only that; move deletes each original after its copy is "
+    "safely in the library.",
 )
 @click.option("--name", help="The model's name, when PATH is one model.")
 @click.option("--type", "type_", type=click.Choice(TYPES), metavar="TYPE", help=one_of(TYPES))
@@ -146,6 +147,7 @@ def report_to_json(report: ImportReport) -> dict[str, Any]:
         ],
         "bytes_read": report.bytes_read,
         "bytes_written": report.bytes_written,
+        "bytes_cloned": report.bytes_cloned,
         "seconds": report.seconds,
         "dry_run": report.dry_run,
     }
@@ -244,6 +246,8 @@ def _counts(report: ImportReport) -> str:
 
 def _totals(report: ImportReport) -> str:
     read, written = human_size(report.bytes_read), human_size(report.bytes_written)
+    if report.bytes_cloned:
+        written += f", {human_size(report.bytes_cloned)} shared with the originals"
     text = f"{read} read, {written} written, {report.seconds:.1f} s"
     if not report.bytes_read or report.seconds <= 0:
         return text

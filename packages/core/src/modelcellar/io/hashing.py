@@ -3,22 +3,33 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import modelcellar_hashing
-from modelcellar.records import Digests, HashedFile
+from modelcellar.records import CopyJob, Digests, HashedFile
 from modelcellar_hashing import SourceChangedError, sync_folder
 
 __all__ = [
     "ByteProgress",
+    "OnDone",
+    "Reflink",
     "SourceChangedError",
+    "copy_many",
     "copy_with_hashing",
     "hash_file",
+    "hash_many",
     "publish",
     "sync_folder",
 ]
 
 ByteProgress = Callable[[int, int], object]
 """Called as ``progress(done_bytes, total_bytes)``, at most every 100 ms."""
+
+OnDone = Callable[[int, HashedFile | OSError], object]
+"""Called as ``on_done(number, result)`` soon after a job has ended, with its place in the list."""
+
+Reflink = Literal["never", "auto", "always"]
+"""Whether a copy may share its data with its source, where the file system can do that."""
 
 
 def copy_with_hashing(
@@ -60,6 +71,64 @@ def hash_file(
     return _hashed(path, found)
 
 
+def copy_many(
+    jobs: Sequence[CopyJob],
+    *,
+    streams: int = 0,
+    reflink: Reflink = "auto",
+    found: dict[int, HashedFile | OSError] | None = None,
+    on_done: OnDone | None = None,
+    progress: ByteProgress | None = None,
+) -> list[HashedFile | OSError]:
+    """Copy many files to new names that :func:`publish` makes durable later; one result each.
+
+    ``streams`` is how many are read at the same time: 0 for as many as the processor suits, 1 for
+    one after the other. A copy that fails leaves nothing behind and stops no other. ``found`` gets
+    the results by their number, also those that were there when an exception ended the call.
+    """
+    sources = [job.source for job in jobs]
+    native = [(job.source, job.target, job.ranges) for job in jobs]
+    results: list[_Native | None] = []
+    try:
+        modelcellar_hashing.copy_many(
+            native,
+            publish=False,
+            streams=streams,
+            reflink=reflink,
+            found=results,
+            on_done=_hashed_first(sources, on_done),
+            progress=progress,
+        )
+    finally:
+        known = {
+            number: _result(sources[number], result)
+            for number, result in enumerate(results)
+            if result is not None
+        }
+        if found is not None:
+            found.update(known)
+    return [known[number] for number in range(len(jobs))]
+
+
+def hash_many(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    streams: int = 0,
+    from_disk: bool = False,
+    on_done: OnDone | None = None,
+    progress: ByteProgress | None = None,
+) -> list[HashedFile | OSError]:
+    """Both digests of many files, each read once; otherwise as :func:`copy_many`."""
+    results = modelcellar_hashing.hash_many(
+        paths,
+        streams=streams,
+        from_disk=from_disk,
+        on_done=_hashed_first(paths, on_done),
+        progress=progress,
+    )
+    return _all_hashed(paths, results)
+
+
 def publish(items: Sequence[tuple[Path, Path]], *, replace: bool = False) -> list[bool]:
     """Make ``(staged, final)`` pairs durable under their final names, replacing nothing.
 
@@ -72,8 +141,31 @@ def publish(items: Sequence[tuple[Path, Path]], *, replace: bool = False) -> lis
     return modelcellar_hashing.publish(items, replace=replace)
 
 
-def _hashed(path: str | os.PathLike[str], found: modelcellar_hashing.FileDigests) -> HashedFile:
+_Native = modelcellar_hashing.FileDigests | OSError
+_AnyPath = str | os.PathLike[str]
+
+
+def _hashed(path: _AnyPath, found: modelcellar_hashing.FileDigests) -> HashedFile:
     digests = Digests(blake3=found.blake3, sha256=found.sha256)
+    ranges = tuple(found.range_sha256)
     return HashedFile(
-        os.fspath(path), found.size_bytes, digests, found.seconds, tuple(found.range_sha256)
+        os.fspath(path), found.size_bytes, digests, found.seconds, ranges, found.cloned
     )
+
+
+def _result(path: _AnyPath, found: _Native) -> HashedFile | OSError:
+    return found if isinstance(found, OSError) else _hashed(path, found)
+
+
+def _all_hashed(
+    paths: Sequence[_AnyPath], results: Sequence[_Native]
+) -> list[HashedFile | OSError]:
+    return [_result(path, found) for path, found in zip(paths, results, strict=True)]
+
+
+def _hashed_first(
+    paths: Sequence[_AnyPath], on_done: OnDone | None
+) -> Callable[[int, _Native], object] | None:
+    if on_done is None:
+        return None
+    return lambda number, found: on_done(number, _result(paths[number], found))

@@ -1,5 +1,7 @@
 """What an import works on: files that become one model, and paths that become none."""
 
+import errno
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -56,6 +58,15 @@ class SourceFile:
     stamp: Stamp
     inspection: Inspection
     is_companion: bool = False
+
+    def check_unchanged(self) -> None:
+        """Raises ``OSError`` (``ESTALE``) unless the file is still the one that was looked at."""
+        if Stamp.of(self.path) != self.stamp:
+            raise self.changed()
+
+    def changed(self) -> OSError:
+        """The error for a file that is not the one any more that was looked at."""
+        return OSError(errno.ESTALE, "changed while it was being read", os.fspath(self.path))
 
 
 @dataclass(frozen=True, slots=True)
