@@ -1,13 +1,86 @@
-"""Data of the benchmarks: incompressible bytes, made once, in the page cache when they are used."""
+"""Options of the benchmarks, the places they run in, and their data."""
 
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from benchmarks import drives
+from benchmarks.drives import Place
+
 GIB = 1 << 30
 MIB = 1 << 20
+ROUNDS = 15
+RESULTS = Path(__file__).parents[1] / "build" / "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class ContestOptions:
+    """How large, how often, where to."""
+
+    scale: float
+    rounds: int
+    results: Path
+
+    @property
+    def smoke(self) -> bool:
+        """Whether this is a trial of the machinery, whose figures mean nothing."""
+        return self.scale < 1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("contest")
+    group.addoption(
+        "--drive",
+        action="append",
+        default=[],
+        metavar="LABEL=PATH",
+        help="run the contest in this folder as well, under this name (repeatable)",
+    )
+    group.addoption(
+        "--scale",
+        type=float,
+        default=float(os.environ.get("MODELCELLAR_BENCH_SCALE", "1")),
+        help="sizes by this factor; below 1 it is a trial and no bar is judged",
+    )
+    group.addoption(
+        "--contest-rounds",
+        type=int,
+        default=int(os.environ.get("MODELCELLAR_BENCH_ROUNDS", str(ROUNDS))),
+        help=f"rounds that must count (default {ROUNDS})",
+    )
+    group.addoption("--contest-results", type=Path, default=RESULTS, help="folder for the results")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that take ``drive`` run once for each place."""
+    if "drive" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "PLACES", None)
+        chosen = metafunc.config.getoption("--drive")
+        metafunc.parametrize("drive", kinds or drives.labels(chosen), indirect=True, scope="module")
+
+
+@pytest.fixture(scope="session")
+def contest_options(pytestconfig: pytest.Config) -> ContestOptions:
+    """The options of this run."""
+    return ContestOptions(
+        pytestconfig.getoption("--scale"),
+        pytestconfig.getoption("--contest-rounds"),
+        pytestconfig.getoption("--contest-results"),
+    )
+
+
+@pytest.fixture(scope="module")
+def drive(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config, contest_options: ContestOptions
+) -> Iterator[Place]:
+    """A place to run in, large enough for what the module calls ``NEEDED_BYTES``."""
+    needed = max(64 * MIB, int(request.module.NEEDED_BYTES * contest_options.scale))
+    with drives.open_place(request.param, pytestconfig.getoption("--drive"), needed) as place:
+        yield place
 
 
 def write_model(path: Path, size_bytes: int) -> None:
