@@ -110,9 +110,14 @@ def keep(benchmark: BenchmarkFixture, result: Result, options: ContestOptions) -
     for row in result.rows:
         print(f"  {row.name:32} {row.ratio!s:>20} x F1  {row.mb_per_s:7.0f} MB/s")
     print(f"  {result.conclusion}")
-    for bar in result.bars:
+    report_bars(result.bars, options)
+
+
+def report_bars(bars: Sequence[Bar], options: ContestOptions) -> None:
+    """Print the bars; they must be met, unless this is a trial."""
+    for bar in bars:
         print(f"  {'met' if bar.met else 'MISSED'}: {bar.text}: {bar.measured}")
-    missed = [f"{bar.text}: {bar.measured}" for bar in result.bars if not bar.met]
+    missed = [f"{bar.text}: {bar.measured}" for bar in bars if not bar.met]
     if missed and not options.smoke:
         pytest.fail("missed: " + "; ".join(missed))
 

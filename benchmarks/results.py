@@ -72,6 +72,33 @@ class Result:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SeekRow:
+    """One contender on one modelled disk."""
+
+    name: str
+    ours: bool
+    disk: str
+    efficiency: Figure
+    """The time of moving the bytes of the job without a seek, by the time it takes; 1 is ideal."""
+    seconds: float
+    seeks_per_gib: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeekResult:
+    """One case on disks that seek, modelled or by the clock."""
+
+    case: str
+    title: str
+    place: str
+    rounds: int
+    scale: float
+    rows: list[SeekRow]
+    bars: list[Bar] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
 def make_rows(
     outcome: Outcome, names: Iterable[tuple[str, bool]], first: str, total_bytes: int
 ) -> list[Row]:
@@ -112,7 +139,7 @@ def against_best_peer(
     return best, ratio, verdict(ratio)
 
 
-def save(folder: Path, result: Result) -> Path:
+def save(folder: Path, result: Result | SeekResult) -> Path:
     """Write ``result`` under a name made of its case and place."""
     folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^a-z0-9]+", "-", f"{result.case} {result.place}".lower()).strip("-")
@@ -121,9 +148,11 @@ def save(folder: Path, result: Result) -> Path:
     return path
 
 
-def load(folder: Path) -> list[Result]:
+def load(folder: Path) -> tuple[list[Result], list[SeekResult]]:
     """All results of one run, in the order of their file names."""
-    return [_result(json.loads(path.read_bytes())) for path in sorted(folder.glob("*.json"))]
+    raw = [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+    contests = [_result(one) for one in raw if "kept" in one]
+    return contests, [_seek_result(one) for one in raw if "kept" not in one]
 
 
 def _result(raw: dict[str, Any]) -> Result:
@@ -131,3 +160,8 @@ def _result(raw: dict[str, Any]) -> Result:
     bars = [Bar(**bar) for bar in raw["bars"]]
     peer = Figure(**raw["against_peer"]) if raw["against_peer"] else None
     return Result(**{**raw, "rows": rows, "bars": bars, "against_peer": peer})
+
+
+def _seek_result(raw: dict[str, Any]) -> SeekResult:
+    rows = [SeekRow(**{**row, "efficiency": Figure(**row["efficiency"])}) for row in raw["rows"]]
+    return SeekResult(**{**raw, "rows": rows, "bars": [Bar(**bar) for bar in raw["bars"]]})
