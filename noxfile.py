@@ -18,6 +18,7 @@ CORE = ROOT / "packages" / "core"
 CLI = ROOT / "packages" / "cli"
 SOURCE_FOLDERS = (CORE / "src", CLI / "src", EXTENSION / "python")
 WHEELS = ROOT / "build" / "wheels"
+BENCH_RESULTS = ROOT / "build" / "bench"
 COVERAGE_DATA = ROOT / ".coverage"
 NOT_MEASURED = ("tests/crash", "tests/hashing_ext")
 
@@ -172,6 +173,14 @@ def install_alone(session: nox.Session, built: Path, *, dist: Path, needed: str)
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks, on an otherwise idle machine."""
+    """The benchmarks, on an otherwise idle machine; writes docs/speed.md unless ``-k`` is given."""
     install_packages(session, *group("bench"))
-    session.run("pytest", "benchmarks", *session.posargs)
+    if any(argument.startswith("-k") for argument in session.posargs):
+        session.run("pytest", "benchmarks", *session.posargs)
+        return
+    shutil.rmtree(BENCH_RESULTS, ignore_errors=True)
+    try:
+        session.run("pytest", "benchmarks", *session.posargs)
+    finally:
+        # Bars that were missed are published like those that were met.
+        session.run("python", "-m", "benchmarks.publish", str(BENCH_RESULTS))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import drives
+from benchmarks import drives, results
 from benchmarks.drives import Place
+from benchmarks.quiet import describe_machine
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -65,11 +66,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def contest_options(pytestconfig: pytest.Config) -> ContestOptions:
-    """The options of this run."""
+    """The options of this run; the machine is noted beside its results."""
+    folder: Path = pytestconfig.getoption("--contest-results")
+    results.save_machine(folder, describe_machine())
     return ContestOptions(
-        pytestconfig.getoption("--scale"),
-        pytestconfig.getoption("--contest-rounds"),
-        pytestconfig.getoption("--contest-results"),
+        pytestconfig.getoption("--scale"), pytestconfig.getoption("--contest-rounds"), folder
     )
 
 

@@ -43,6 +43,7 @@ class Load:
 
 
 LARGE = Load("large", 1, 1024 * MIB)
+LARGEST = Load("largest", 1, 4096 * MIB)
 EIGHT = Load("eight", 8, 256 * MIB)
 SMALL = Load("small", 10_000, 16 * KIB)
 

@@ -3,7 +3,7 @@
 import functools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -56,15 +56,17 @@ def play(
     champion: str,
     judge: Judge,
     notes: Sequence[str] = (),
+    only: Collection[str] = (),
 ) -> Outcome:
     """All contenders against each other; the bars are judged where they count.
 
     Args:
         champion: which of ours is compared with the best opponent.
         judge: the bars, from the outcome.
+        only: the names of those who take part, if not all do.
     """
     arena = Arena(task)
-    every = contenders(task)
+    every = [one for one in contenders(task) if not only or one.name in only]
     present = [one for one in every if not one.missing()]
     absent = [f"not there: {one.name} (no {one.missing()})" for one in every if one.missing()]
     entries = [arena.entry(one) for one in present]
@@ -84,6 +86,7 @@ def play(
         title,
         place.label,
         place.file_system,
+        place.judged,
         len(outcome.rounds),
         outcome.discarded,
         options.scale,
@@ -126,6 +129,13 @@ def at_most(outcome: Outcome, name: str, limit: float, *, to: str = F1) -> Bar:
     """The bar that ``name`` takes at most ``limit`` times as long as ``to``."""
     ratio = outcome.ratio(name, to)
     return Bar(f"{name} at most {limit:.2f} x {short(to)}", str(ratio), ratio.median <= limit)
+
+
+def memory_at_most(outcome: Outcome, name: str, limit_bytes: int) -> Bar:
+    """The bar that ``name`` never needs more than ``limit_bytes`` beside what it started with."""
+    most = max(outcome.values(name, lambda sample: sample.peak_memory_bytes))
+    text = f"{name} at most {limit_bytes >> 20} MiB of memory"
+    return Bar(text, f"{most / 2**20:.0f} MiB", most <= limit_bytes)
 
 
 def short(name: str) -> str:

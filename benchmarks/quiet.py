@@ -4,8 +4,13 @@ import hashlib
 import os
 import platform
 import random
+import shutil
+import ssl
+import subprocess
 import time
 from pathlib import Path
+
+import blake3
 
 from benchmarks.contest import MAX_SENTINEL_CHANGE, MAX_STEAL, Quiet
 
@@ -63,7 +68,20 @@ def describe_machine() -> dict[str, str]:
         "python": platform.python_version(),
         "modelcellar-hashing": modelcellar_hashing.__version__,
         "SHA-256 back end": modelcellar_hashing.SHA256_BACKEND,
+        **_opponents(),
     }
+
+
+def _opponents() -> dict[str, str]:
+    """The versions of the programs that take part, by their first word on it."""
+    versions = {"Python's OpenSSL": ssl.OPENSSL_VERSION, "blake3 package": blake3.__version__}
+    for name in ("cp", "openssl", "b3sum", "rhash", "rclone"):
+        if shutil.which(name) is None:
+            continue
+        flag = "version" if name in {"openssl", "rclone"} else "--version"
+        done = subprocess.run([name, flag], capture_output=True, text=True, check=False)
+        versions[name] = (done.stdout.splitlines() or [""])[0]
+    return versions
 
 
 def _processor() -> str:

@@ -11,6 +11,7 @@ from benchmarks.contest import Outcome, Sample
 from benchmarks.figures import Figure, figure, verdict
 
 GIB = 1 << 30
+MACHINE = "machine.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Result:
     title: str
     place: str
     file_system: str
+    judged: bool
+    """Whether the bars count at this place."""
     kept: int
     discarded: int
     scale: float
@@ -150,9 +153,22 @@ def save(folder: Path, result: Result | SeekResult) -> Path:
 
 def load(folder: Path) -> tuple[list[Result], list[SeekResult]]:
     """All results of one run, in the order of their file names."""
-    raw = [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+    paths = [path for path in sorted(folder.glob("*.json")) if path.name != MACHINE]
+    raw = [json.loads(path.read_bytes()) for path in paths]
     contests = [_result(one) for one in raw if "kept" in one]
     return contests, [_seek_result(one) for one in raw if "kept" not in one]
+
+
+def save_machine(folder: Path, machine: dict[str, str]) -> None:
+    """Note the machine of this run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MACHINE).write_text(json.dumps(machine, indent=1) + "\n", encoding="utf-8")
+
+
+def load_machine(folder: Path) -> dict[str, str]:
+    """The machine that :func:`save_machine` has noted."""
+    found: dict[str, str] = json.loads((folder / MACHINE).read_bytes())
+    return found
 
 
 def _result(raw: dict[str, Any]) -> Result:

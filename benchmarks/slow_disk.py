@@ -63,7 +63,7 @@ class Spindle:
 
 def serve(mount_point: Path, image: Path) -> None:
     """Mount the slow file and serve it until it is unmounted."""
-    import mfusepy
+    import mfusepy  # type: ignore[import-untyped, unused-ignore]
 
     size = image.stat().st_size
     spindle = Spindle(constant_rate_disk(size))
