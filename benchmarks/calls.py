@@ -87,16 +87,16 @@ def _copy_in_a_loop(job: Job, *, sync: bool) -> tuple[str, str]:
 
 def python_threads(jobs: Sequence[Job]) -> Found:
     """The best that Python alone does: each digest in a thread, reading and writing beside them."""
-    return [_copy_in_threads(*job) for job in jobs]
+    buffers = [memoryview(bytearray(MIB)) for _ in range(RING_BUFFERS)]
+    return [_copy_in_threads(*job, buffers) for job in jobs]
 
 
-def _copy_in_threads(src: str, dst: str) -> tuple[str, str]:
+def _copy_in_threads(src: str, dst: str, buffers: Sequence[memoryview]) -> tuple[str, str]:
     sha256, tree = hashlib.sha256(), blake3.blake3()
     updates: list[Callable[[Any], object]] = [sha256.update, tree.update]
     # A buffer comes back once for each thread that hashes it.
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     inputs: list[queue.SimpleQueue[tuple[int, int]]] = [queue.SimpleQueue() for _ in range(2)]
-    buffers = [memoryview(bytearray(MIB)) for _ in range(RING_BUFFERS)]
 
     def hash_all(update: Callable[[Any], object], filled: queue.SimpleQueue[Any]) -> None:
         while (item := filled.get())[1]:

@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="LABEL=PATH",
-        help="run the contest in this folder as well, under this name (repeatable)",
+        help="run the contest in this folder, under this name (repeatable)",
     )
     group.addoption(
         "--scale",
@@ -58,10 +58,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests that take ``drive`` run once for each place."""
-    if "drive" in metafunc.fixturenames:
-        kinds = getattr(metafunc.module, "PLACES", None)
-        chosen = metafunc.config.getoption("--drive")
-        metafunc.parametrize("drive", kinds or drives.labels(chosen), indirect=True, scope="module")
+    if "drive" not in metafunc.fixturenames:
+        return
+    try:
+        places = drives.labels(metafunc.config.getoption("--drive"))
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    metafunc.parametrize("drive", places, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from tests.support.filesystems import KINDS, require_mounts
 
 MIB = 1 << 20
 LOOP_KINDS = ("ext4", "xfs", "btrfs")
-REFLINK_KINDS = ("xfs", "btrfs")
 DEFAULT_LABEL = "disk"
 MEMORY = Path("/dev/shm")
 # Otherwise ext4 goes on making itself while others are measured.
@@ -44,8 +43,8 @@ def parse_drive(text: str) -> tuple[str, Path]:
     Raises:
         ValueError: no label, or no folder there.
     """
-    label, separator, path = text.partition("=")
-    if not separator or not label or not Path(path).is_dir():
+    label, _, path = text.partition("=")
+    if not label or not path or not Path(path).is_dir():
         raise ValueError(f"--drive wants LABEL=PATH with an existing folder, not {text!r}")
     return label, Path(path).resolve()
 
@@ -53,7 +52,7 @@ def parse_drive(text: str) -> tuple[str, Path]:
 def labels(drives: Sequence[str]) -> list[str]:
     """All places of a run: the named drives, or the default one, then the loop devices."""
     named = [parse_drive(text)[0] for text in drives] or [DEFAULT_LABEL]
-    return [*named, *LOOP_KINDS]
+    return list(dict.fromkeys([*named, *LOOP_KINDS]))
 
 
 @contextmanager
@@ -119,14 +118,26 @@ def remount(place: Place) -> None:
 
 
 def file_system_of(path: Path) -> str:
-    """The kind of file system that ``path`` lies on, as the kernel calls it."""
-    done = subprocess.run(
-        ["stat", "--file-system", "--format=%T", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
+    """The kind of file system that ``path`` lies on, as it was mounted."""
+    try:
+        found = command("findmnt", "--noheadings", "--output", "FSTYPE", "--target", path)
+    except (OSError, RuntimeError):
+        return "unknown"
+    return found.strip() or "unknown"
+
+
+def clones(folder: Path) -> bool:
+    """Whether files in ``folder`` can share their data, tried rather than guessed."""
+    source, clone = folder / "shared", folder / "clone"
+    source.write_bytes(b"x" * 65536)
+    try:
+        command("cp", "--reflink=always", source, clone)
+    except RuntimeError:
+        return False
+    finally:
+        source.unlink()
+        clone.unlink(missing_ok=True)
+    return True
 
 
 def command(*parts: str | Path) -> str:

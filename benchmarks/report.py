@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from benchmarks import plots
-from benchmarks.results import Bar, Result, Row, SeekResult, SeekRow
+from benchmarks.results import CLOCK, Bar, Result, Row, SeekResult, SeekRow
 
 LONGEST_RATIO = 4.0
 NOTHING = "Nothing was measured."
@@ -97,7 +97,7 @@ def seeking_sections(seeking: Sequence[SeekResult]) -> str:
 
 
 def _seek_table(result: SeekResult) -> str:
-    how = "by the clock" if result.place == "clock" else "modelled"
+    how = "by the clock" if result.place == CLOCK else "modelled"
     lines = [
         f"{result.title}, {how}, {result.rounds} rounds:",
         "",
@@ -145,7 +145,7 @@ def charts(contests: Sequence[Result], seeking: Sequence[SeekResult]) -> dict[st
 def _seek_panel(result: SeekResult) -> plots.Panel:
     """The first set of parameters; the table has the others."""
     disk = result.rows[0].disk
-    how = "by the clock" if result.place == "clock" else "modelled"
+    how = "by the clock" if result.place == CLOCK else "modelled"
     rows = [row for row in result.rows if row.disk == disk]
     return plots.Panel(f"{how}: {disk}", [_share_bar(row) for row in rows])
 

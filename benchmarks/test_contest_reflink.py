@@ -11,11 +11,10 @@ from benchmarks.conftest import ContestOptions
 from benchmarks.contenders import EXTENSION
 from benchmarks.contest import Outcome
 from benchmarks.data import EIGHT, LARGE, Load
-from benchmarks.drives import REFLINK_KINDS, Place
+from benchmarks.drives import Place, clones
 from benchmarks.play import at_most, play, task_in
 from benchmarks.results import Bar
 
-PLACES = REFLINK_KINDS
 NEEDED_BYTES = 2 * EIGHT.total_bytes
 MAX_ONE = 0.90
 # What the file system notes of a clone is not data of the file.
@@ -41,6 +40,8 @@ def test_reflink(
     benchmark: BenchmarkFixture, drive: Place, contest_options: ContestOptions, load: Load
 ) -> None:
     """Clones and both digests; here the bars count on loop devices, nothing being written."""
+    if not clones(drive.path):
+        pytest.skip(f"{drive.label} has no reflinks")
     with task_in(drive, load, contest_options, reflink=True) as task:
         play(
             benchmark,

@@ -54,8 +54,8 @@ def saved(tmp_path: Path) -> Path:
         contest(),
         contest(place="xfs"),
         contest("small durable"),
-        seek("model", ("usual", "cached")),
-        seek("clock", ("slow",)),
+        seek(results.MODEL, ("usual", "cached")),
+        seek(results.CLOCK, ("slow",)),
     ):
         results.save(folder, one)
     return folder
@@ -72,7 +72,7 @@ def docs(tmp_path: Path) -> Path:
 def test_results_survive_being_saved(saved: Path) -> None:
     contests, seeking = results.load(saved)
     assert contest() in contests
-    assert seek("model", ("usual", "cached")) in seeking
+    assert seek(results.MODEL, ("usual", "cached")) in seeking
     assert results.load_machine(saved)["cores"] == "2"
 
 
