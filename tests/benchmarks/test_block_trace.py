@@ -15,6 +15,7 @@ RECORDED = """\
      kworker/u8:3-96     [001] .....   941.420300: block_rq_issue: 7,0 WS 524288 () 299008 + 1024 [kworker/u8:3]
    jbd2/loop0-8-1203     [001] .....   941.520300: block_rq_issue: 7,0 FWFSM 4096 () 524432 + 8 none,0,0 [jbd2/loop0-8]
    jbd2/loop0-8-1203     [001] .....   941.520400: block_rq_issue: 7,0 FF 0 () 0 + 0 none,0,0 [jbd2/loop0-8]
+   jbd2/loop0-8-1203     [001] .....   941.520500: block_rq_issue: 7,0 WS 0 () 18446744073709551615 + 0 none,0,0 [jbd2/loop0-8]
    a thread [1]-77   (   70) [000] .....   941.620300: block_rq_issue: 7,0 WM 4096 () 8 + 8 none,0,0 [a thread [1]]
           fstrim-99      [000] .....   941.620301: block_rq_issue: 7,0 D 1048576 () 4096 + 2048 none,0,0 [fstrim]
           <idle>-0       [000] ..s1.   941.620400: block_rq_complete: 7,0 RA () 278528 + 2560 none,0,0 [0]

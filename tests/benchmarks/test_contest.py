@@ -89,6 +89,7 @@ def test_rows_are_sorted_and_by_the_byte() -> None:
         Entry("F1", lambda: sample(2.0)),
         Entry("ours", lambda: sample(1.0, written=1000)),
         Entry("peer", lambda: sample(4.0)),
+        Entry("slow peer", lambda: sample(5.0)),
     ]
     outcome = run_contest(entries, rounds=3, quiet=steady())
     names = [("F1", False), ("ours", True), ("peer", False), ("absent", False)]
@@ -96,7 +97,7 @@ def test_rows_are_sorted_and_by_the_byte() -> None:
     assert [(row.name, row.ratio.median) for row in rows] == [("ours", 0.5), ("F1", 1), ("peer", 2)]
     assert rows[0].mb_per_s == 0.001
     assert (rows[0].read_share, rows[0].write_share, rows[1].write_share) == (1, 1, 0)
-    best, ratio, said = against_best_peer(outcome, "ours", ["peer", "absent"])
+    best, ratio, said = against_best_peer(outcome, "ours", ["slow peer", "peer", "absent"])
     assert (best, said) == ("peer", "faster")
     assert ratio is not None
     assert ratio.median == 0.25

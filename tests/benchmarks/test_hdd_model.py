@@ -73,14 +73,20 @@ def test_no_request_waits_for_ever() -> None:
     assert sorted(served, key=lambda one: one.sector) == [*near, far]
 
 
-def test_the_write_cache_sorts() -> None:
+def test_the_write_cache_sorts_whenever_it_is_full_and_at_the_end() -> None:
     chance = random.Random(2)
-    writes = [Request(place * 2048, 2048, True, 0) for place in range(64)]
+    writes = [Request(place * 2048, 2048, True, 0) for place in range(200)]
     chance.shuffle(writes)
-    cached = replay(writes, parameter_sets(CAPACITY)[2])
-    assert cached.seeks <= 2
-    assert replay(writes, USUAL).seeks > 10
-    assert cached.write_bytes == 64 * 2048 * SECTOR_BYTES
+    cache = replace(IN_TURN, write_cache_bytes=64 << 20)
+    order = [writes.index(one) for one in served_order(writes, cache)]
+    batches = [order[:65], order[65:130], order[130:195], order[195:]]
+    assert [max(part) for part in batches] == [64, 129, 194, 199]
+    for part in batches:
+        sectors = [writes[place].sector for place in part]
+        assert sectors == sorted(sectors)
+    cached, uncached = replay(writes, cache), replay(writes, IN_TURN)
+    assert cached.seconds < uncached.seconds
+    assert cached.write_bytes == uncached.write_bytes == 200 << 20
 
 
 def test_a_short_gap_is_waited_out() -> None:

@@ -79,6 +79,14 @@ def test_who_copies_nothing_is_out(task: Task) -> None:
         Arena(task).run(dataclasses.replace(hasher, blake3=False))
 
 
+def test_who_copies_other_bytes_is_out(task: Task) -> None:
+    script = 'for name; do head -c 40000 /dev/zero > "$name"; done'
+    command = ["sh", "-c", script, "sh", *(dst for _, dst in task.jobs)]
+    zeros = Contender("zeros", ({"commands": [command]},), sha256=False, blake3=False)
+    with pytest.raises(WrongResultError, match="0 of 3 copied"):
+        Arena(task).run(zeros)
+
+
 def test_a_failing_program_is_not_a_fast_one(task: Task) -> None:
     with pytest.raises(WrongResultError, match="'false'"):
         Arena(task).run(Contender("fails", ({"commands": [["false"]]},)))
@@ -110,5 +118,12 @@ def test_fsync_off_means_no_fsync(tmp_path: Path) -> None:
 
 
 @LINUX_ONLY
-def test_fsync_off_for_a_whole_contender(task: Task) -> None:
-    assert Arena(dataclasses.replace(task, durable=False)).run(contenders(task)[1])
+def test_fsync_is_off_for_contenders_and_programs_of_a_task_that_is_not_durable(task: Task) -> None:
+    script = "import os; os.fsync(os.pipe()[1])"
+    step = {"commands": [[sys.executable, "-c", script]]}
+    flusher = Contender("flusher", (step,), sha256=False, blake3=False, copies=False)
+    with pytest.raises(WrongResultError, match="Invalid argument"):
+        Arena(task).run(flusher)
+    off = Arena(dataclasses.replace(task, durable=False))
+    assert off.run(flusher)
+    assert off.run(contenders(task)[1])
