@@ -5,7 +5,9 @@ each request first sleeps as long as the modelled spindle would need. A loop dev
 on it is a disk for the clock on the wall, with the kernel's real readahead and writeback.
 """
 
+import ctypes.util
 import errno
+import importlib.util
 import os
 import stat
 import subprocess
@@ -99,6 +101,13 @@ def serve(mount_point: Path, image: Path) -> None:
             return os.pwrite(backing, data, offset)
 
     mfusepy.FUSE(OneFile(), str(mount_point), foreground=True, nothreads=True)
+
+
+def available() -> bool:
+    """Whether the kernel, the library and its binding are there."""
+    library = ctypes.util.find_library("fuse3") or ctypes.util.find_library("fuse")
+    binding = importlib.util.find_spec("mfusepy")
+    return bool(library) and binding is not None and Path("/dev/fuse").exists()
 
 
 @contextmanager

@@ -115,9 +115,8 @@ def test_modelled(traced: Bench, contest_options: ContestOptions, case: str) -> 
 def test_by_the_clock(contest_options: ContestOptions, case: str) -> None:
     """The same on a disk that really takes its time; shown, not judged."""
     require_mounts()
-    pytest.importorskip("mfusepy", reason="needs mfusepy and libfuse", exc_type=ImportError)
-    if not Path("/dev/fuse").exists():
-        pytest.skip("needs /dev/fuse")
+    if not slow_disk.available():
+        pytest.skip("needs FUSE and mfusepy (Debian package fuse3)")
     load = WALL_LOAD.scaled(contest_options.scale)
     size = drives.image_bytes(2 * load.total_bytes)
     efficiencies: dict[str, list[float]] = {}
