@@ -4,6 +4,7 @@
 
 pub mod control;
 pub mod copy;
+pub mod device;
 pub mod digest;
 pub mod error;
 pub mod os;

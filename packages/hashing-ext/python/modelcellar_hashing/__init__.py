@@ -7,8 +7,10 @@ from modelcellar_hashing._native import (
     __version__,
     copy_many,
     copy_with_hashing,
+    first_extent,
     hash_file,
     hash_many,
+    probe_latency,
     publish,
     sync_folder,
 )
@@ -20,8 +22,10 @@ __all__ = [
     "__version__",
     "copy_many",
     "copy_with_hashing",
+    "first_extent",
     "hash_file",
     "hash_many",
+    "probe_latency",
     "publish",
     "sync_folder",
 ]

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Result;
 
-use super::{Renamed, Storage};
+use super::{Extent, Renamed, Storage};
 
 /// Opens `path` for reading; `NONBLOCK` so that a FIFO is refused rather than waited for.
 pub fn open_source(path: &Path) -> Result<File> {
@@ -27,6 +27,16 @@ pub fn start_writeback(_file: &File, _offset: u64, _len: u64) {}
 /// No such mode here.
 pub fn set_direct(_file: &File, _on: bool) -> bool {
     false
+}
+
+/// Not known here, so nothing is measured.
+pub fn has_holes(_file: &File) -> bool {
+    true
+}
+
+/// No such call here.
+pub fn first_extent(_file: &File) -> Result<Option<Extent>> {
+    Ok(None)
 }
 
 /// No such call here.

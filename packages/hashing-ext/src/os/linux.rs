@@ -5,9 +5,10 @@ use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{self, Advice, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, Advice, CWD, FallocateFlags, Mode, OFlags, RenameFlags, SeekFrom};
 use rustix::io::{Errno, Result};
 
+pub use super::fiemap::first_extent;
 use super::{Renamed, Storage};
 
 // linux/magic.h and fs/*/: what `statfs` reports.
@@ -63,6 +64,14 @@ pub fn set_direct(file: &File, on: bool) -> bool {
     let Ok(mut flags) = fs::fcntl_getfl(file) else { return false };
     flags.set(OFlags::DIRECT, on);
     fs::fcntl_setfl(file, flags).is_ok()
+}
+
+/// Whether some of `file` is a hole, or space that was reserved and never written.
+///
+/// A file system that does not know of holes says that the first is at the end.
+pub fn has_holes(file: &File) -> bool {
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    fs::seek(file, SeekFrom::Hole(0)).map_or(true, |hole| hole < size)
 }
 
 /// Reserves `len` bytes without changing the size; `false` when the file system cannot.

@@ -3,6 +3,8 @@
 //! A `false` or `None` means "not offered here, do without"; an `Err` is a real failure.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod fiemap;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "linux.rs"]
 mod imp;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -10,8 +12,8 @@ mod imp;
 mod imp;
 
 pub use imp::{
-    advise_sequential, clone_file, drop_cached, open_source, preallocate, rename_new, set_direct,
-    start_writeback, storage, sync_file_system,
+    advise_sequential, clone_file, drop_cached, first_extent, has_holes, open_source, preallocate,
+    rename_new, set_direct, start_writeback, storage, sync_file_system,
 };
 
 /// What is worth trying on the file system that holds a file.
@@ -21,6 +23,15 @@ pub struct Storage {
     pub direct: bool,
     /// A write may first fail at `close`, so data is synced before that, whatever its size.
     pub remote: bool,
+}
+
+/// The first run of a file's data on its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Bytes from the beginning of the device. On btrfs: of the file system's own address space.
+    pub position: u64,
+    /// Compressed or otherwise stored as something else than the bytes of the file.
+    pub encoded: bool,
 }
 
 /// How a rename that must not replace anything ended.

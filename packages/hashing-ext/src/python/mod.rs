@@ -11,6 +11,7 @@ use native::FileDigests;
 /// The native half of `modelcellar_hashing`.
 #[pymodule(name = "_native", gil_used = false)]
 mod native {
+    use std::hash::{BuildHasher, RandomState};
     use std::sync::Arc;
     use std::time::Instant;
 
@@ -23,6 +24,7 @@ mod native {
     use crate::control::Control;
     use crate::copy::batch::Options;
     use crate::copy::{Copied, Reflink};
+    use crate::device;
     use crate::digest::{self, Digests};
     use crate::error::Error;
     use crate::publish::{Item, Step};
@@ -249,6 +251,21 @@ mod native {
             Some(error) => Err(error),
             None => published.map_err(|error| raise(py, error)),
         }
+    }
+
+    /// Median seconds of direct 4 KiB reads at random places of `path`, or `None`.
+    #[pyfunction]
+    #[pyo3(signature = (path, *, seed = None))]
+    fn probe_latency(py: Python<'_>, path: OsPath, seed: Option<u64>) -> PyResult<Option<f64>> {
+        // The same places again would come out of the disk's own cache.
+        let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+        py.detach(|| device::probe_latency(&path.0, seed)).map_err(|error| raise(py, error))
+    }
+
+    /// Where the first extent of `path` lies on its device, in bytes, or `None`.
+    #[pyfunction]
+    fn first_extent(py: Python<'_>, path: OsPath) -> PyResult<Option<u64>> {
+        py.detach(|| device::first_extent(&path.0)).map_err(|error| raise(py, error))
     }
 
     /// `fsync` the folder `path`, so that names added to or taken from it are durable.

@@ -1,4 +1,4 @@
-"""The only door to the native extension: digests, the hashed copy, the durable publish."""
+"""The only door to the native extension: digests, the hashed copy, the durable publish, disks."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Literal
 
 import modelcellar_hashing
 from modelcellar.records import CopyJob, Digests, HashedFile
-from modelcellar_hashing import SourceChangedError, sync_folder
+from modelcellar_hashing import SourceChangedError, first_extent, probe_latency, sync_folder
 
 __all__ = [
     "ByteProgress",
@@ -16,8 +16,10 @@ __all__ = [
     "SourceChangedError",
     "copy_many",
     "copy_with_hashing",
+    "first_extent",
     "hash_file",
     "hash_many",
+    "probe_latency",
     "publish",
     "sync_folder",
 ]
