@@ -258,3 +258,61 @@ class HashedFile:
     """SHA-256 of each byte range that was asked for, in that order."""
     cloned: bool = False
     """Whether a copy shares its data with its source, so that no bytes were written."""
+
+
+class DriveKind(StrEnum):
+    """What a read at another place costs: nothing (``ssd``, and memory), a seek, or who knows."""
+
+    SSD = "ssd"
+    HDD = "hdd"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What the storage under a path is, how sure that is, and why.
+
+    ``devices`` are the kernel's names of the physical devices below everything in between; two
+    paths with one of them in common share its head. ``concurrency`` is how many files are best
+    read or written at a time to begin with. ``network`` tells storage that other machines may
+    write to, or that may be hidden behind FUSE.
+    """
+
+    path: str
+    kind: DriveKind
+    confidence: Confidence
+    devices: tuple[str, ...]
+    reason: str
+    concurrency: int
+    file_system: str = ""
+    network: bool = False
+    removable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DriveOverride:
+    """The user's word for a drive. ``place``: an absolute path, or a device (``sda``)."""
+
+    place: str
+    kind: DriveKind
+
+    def __str__(self) -> str:
+        return f"{self.place}={self.kind}"
+
+
+class Level(StrEnum):
+    """How bad a finding about a place is: it will not work, it may not, or good to know."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFinding:
+    """One thing about a place that matters to whoever reads or writes there, and what to do."""
+
+    level: Level
+    code: str
+    message: str
+    hint: str = ""

@@ -1,0 +1,111 @@
+"""Mounted file systems: which one a path lies on, by the kernel's own list.
+
+Nothing but the wanted path is looked at on disk: to ask every mount point would mount whatever is
+mounted on demand. Format of the list: proc_pid_mountinfo(5).
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["MOUNTINFO", "NETWORK_TYPES", "Mount", "is_fuse", "is_network_type", "mount_of"]
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+
+NETWORK_TYPES = frozenset(
+    [
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "coda",
+        "davfs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "pvfs2",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "virtiofs",
+    ]
+)
+"""File system types of Linux whose storage other machines write to as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mounted file system. ``options`` are those of the mount and of the file system itself.
+
+    ``source`` is what was mounted: a device, ``server:/export``, or any word.
+    """
+
+    point: str
+    fs_type: str
+    source: str
+    options: tuple[str, ...]
+
+    def option(self, name: str) -> str | None:
+        """The value of an option ``name=value``."""
+        found = (text.partition("=") for text in self.options)
+        return next((value for key, sign, value in found if key == name and sign), None)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it is mounted read-only, here or as a whole."""
+        return "ro" in self.options
+
+
+def is_network_type(fs_type: str) -> bool:
+    """Whether other machines may write there: a network file system, or FUSE, which may hide one.
+
+    ``fuseblk`` (ntfs-3g, exFAT) is a local disk.
+    """
+    return fs_type in NETWORK_TYPES or is_fuse(fs_type)
+
+
+def is_fuse(fs_type: str) -> bool:
+    """Whether a program, not the kernel, answers for the file system."""
+    return fs_type == "fuse" or fs_type.startswith("fuse.")
+
+
+def mount_of(path: Path, *, mountinfo: Path = MOUNTINFO) -> Mount | None:
+    """The mounted file system that ``path`` lies on; ``None`` where there is no list of them."""
+    try:
+        # Not splitlines: the kernel leaves a carriage return in a mount point as it is.
+        lines = mountinfo.read_bytes().split(b"\n")
+    except OSError:
+        return None
+    wanted = os.fsencode(path.resolve())
+    best, found = b"", None
+    for line in lines:
+        mount, _, rest = line.partition(b" - ")
+        fields, more = mount.split(b" "), rest.split(b" ")
+        if len(fields) < 6 or len(more) < 3:
+            continue
+        point = _plain(fields[4])
+        inside = wanted == point or wanted.startswith(point.rstrip(b"/") + b"/")
+        # Later lines cover earlier ones of the same mount point.
+        if inside and len(point) >= len(best):
+            best, found = point, (fields[5], more)
+    if found is None:
+        return None
+    options, (fs_type, source, *more) = found
+    both = (*options.split(b","), *more[0].split(b","))
+    return Mount(
+        os.fsdecode(best),
+        os.fsdecode(fs_type),
+        os.fsdecode(_plain(source)),
+        tuple(os.fsdecode(_plain(option)) for option in both),
+    )
+
+
+def _plain(field: bytes) -> bytes:
+    """Without the octal escapes of space, tab, newline, backslash and ``#``."""
+    return re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8) & 255]), field)
