@@ -6,14 +6,16 @@ import pytest
 
 from modelcellar.config import Settings, default_config_file, load_settings, parse_size
 from modelcellar.errors import UsageError
+from modelcellar.records import DriveKind, DriveOverride
 
-NAMES = ("library", "offline", "min_free_bytes", "lock_timeout_s", "reflink")
+NAMES = ("library", "offline", "min_free_bytes", "lock_timeout_s", "reflink", "drive")
 FLAGS = {
     "library": "/f",
     "offline": True,
     "min_free_bytes": "4",
     "lock_timeout_s": 4,
     "reflink": "never",
+    "drive": "/f=hdd",
 }
 ENVIRON = {
     "MODELCELLAR_LIBRARY": "/e",
@@ -21,8 +23,16 @@ ENVIRON = {
     "MODELCELLAR_MIN_FREE_BYTES": "3",
     "MODELCELLAR_LOCK_TIMEOUT_S": "3",
     "MODELCELLAR_REFLINK": "never",
+    "MODELCELLAR_DRIVE": "/e=ssd",
 }
-FILE = 'library = "/c"\noffline = true\nmin_free_bytes = 2\nlock_timeout_s = 2\nreflink = "never"\n'
+FILE = (
+    'library = "/c"\noffline = true\nmin_free_bytes = 2\nlock_timeout_s = 2\n'
+    'reflink = "never"\ndrive = "c=hdd"\n'
+)
+
+HDD_F = (DriveOverride("/f", DriveKind.HDD),)
+SSD_E = (DriveOverride("/e", DriveKind.SSD),)
+HDD_C = (DriveOverride("c", DriveKind.HDD),)
 
 
 @pytest.fixture
@@ -38,7 +48,7 @@ def origins(**arguments: object) -> dict[str, str]:
 def test_defaults(config_file: Path, home: Path) -> None:
     settings, shown = load_settings(environ={}, config_file=config_file)
     assert home in settings.library.parents
-    assert settings == Settings(settings.library, False, 1 << 30, 30.0)
+    assert settings == Settings(settings.library, False, 1 << 30, 30.0, ())
     assert [setting.name for setting in shown] == list(NAMES)
     assert {setting.origin for setting in shown} == {"default"}
 
@@ -46,19 +56,20 @@ def test_defaults(config_file: Path, home: Path) -> None:
 def test_flag_beats_environment_beats_file(config_file: Path) -> None:
     config_file.write_text(FILE)
     found, shown = load_settings(flags=FLAGS, environ=ENVIRON, config_file=config_file)
-    assert found == Settings(Path("/f"), True, 4, 4.0, "never")
+    assert found == Settings(Path("/f"), True, 4, 4.0, "never", HDD_F)
     assert [setting.origin for setting in shown] == [
         "flag --library",
         "flag --offline",
         "flag --min-free-bytes",
         "flag --lock-timeout-s",
         "flag --reflink",
+        "flag --drive",
     ]
     found, shown = load_settings(environ=ENVIRON, config_file=config_file)
-    assert found == Settings(Path("/e"), True, 3, 3.0, "never")
+    assert found == Settings(Path("/e"), True, 3, 3.0, "never", SSD_E)
     assert [setting.origin for setting in shown] == [f"environment {name}" for name in ENVIRON]
     found, shown = load_settings(environ={}, config_file=config_file)
-    assert found == Settings(Path("/c"), True, 2, 2.0, "never")
+    assert found == Settings(Path("/c"), True, 2, 2.0, "never", HDD_C)
     assert {setting.origin for setting in shown} == {f"config file {config_file}"}
 
 
@@ -86,7 +97,7 @@ def test_flag_may_say_no(config_file: Path) -> None:
 
 def test_values_shown_are_plain(config_file: Path) -> None:
     _, shown = load_settings(flags=FLAGS, environ={}, config_file=config_file)
-    assert [setting.value for setting in shown] == ["/f", True, 4, 4.0, "never"]
+    assert [setting.value for setting in shown] == ["/f", True, 4, 4.0, "never", "/f=hdd"]
 
 
 def test_library_is_absolute_and_home_is_expanded(
@@ -136,6 +147,13 @@ BAD = [
     ("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", "soon", '"soon"'),
     ("reflink", "MODELCELLAR_REFLINK", "always", '"always"'),
     ("reflink", "MODELCELLAR_REFLINK", "", "true"),
+    ("drive", "MODELCELLAR_DRIVE", "/mnt", '"/mnt"'),
+    ("drive", "MODELCELLAR_DRIVE", "=ssd", '"=ssd"'),
+    ("drive", "MODELCELLAR_DRIVE", "/mnt=tape", '["/mnt=tape"]'),
+    ("drive", "MODELCELLAR_DRIVE", "/mnt=unknown", '"/mnt=unknown"'),
+    ("drive", "MODELCELLAR_DRIVE", "/a=ssd;/b", '["/a=ssd", "/b"]'),
+    ("drive", "MODELCELLAR_DRIVE", "/a\0=ssd", r'"/a\u0000=ssd"'),
+    ("drive", "MODELCELLAR_DRIVE", "~nobody-is-called-this/x=ssd", '"~nobody-is-called-this=hdd"'),
 ]
 
 
@@ -165,6 +183,9 @@ def test_bad_value_names_its_origin(
         "min_free_bytes = [1]",
         "lock_timeout_s = true",
         "offline = []",
+        "drive = true",
+        "drive = [1]",
+        'drive = {"/a" = "ssd"}',
     ],
 )
 def test_value_of_another_kind_in_the_file(config_file: Path, line: str) -> None:
@@ -219,3 +240,30 @@ def test_sizes(text: str | int, size_bytes: int) -> None:
 def test_texts_that_are_no_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        (" ; ", ""),
+        ("/mnt/a=hdd", "/mnt/a=hdd"),
+        (" /mnt/a = HDD ; sda=ssd; ", "/mnt/a=hdd;sda=ssd"),
+        ("/dev/nvme0n1=ssd", "nvme0n1=ssd"),
+        ("/dev/shm=ssd", "/dev/shm=ssd"),
+        ("/mnt/a=b=ssd", "/mnt/a=b=ssd"),
+        ("/mnt/my models/x=ssd", "/mnt/my models/x=ssd"),
+    ],
+)
+def test_drives(config_file: Path, text: str, shown: str) -> None:
+    settings, origins = load_settings(environ={"MODELCELLAR_DRIVE": text}, config_file=config_file)
+    assert ";".join(map(str, settings.drive)) == origins[-1].value == shown
+
+
+def test_drives_as_a_list_with_paths_made_absolute(
+    config_file: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config_file.write_text('drive = ["~/models=hdd", "./x=ssd", "sdb=hdd"]\n')
+    settings, _ = load_settings(environ={}, config_file=config_file)
+    assert [one.place for one in settings.drive] == [f"{home}/models", f"{tmp_path}/x", "sdb"]

@@ -43,6 +43,28 @@ KINDS = {
     "ntfs": FileSystemKind(
         ("mkfs.ntfs", "-q", "-F", "-Q"), "ntfs-3g", 32 * MIB, mount=("mount.ntfs-3g",)
     ),
+    # As a drive of Windows is mounted: from a device, which makes its type "fuseblk".
+    "fuseblk": FileSystemKind(
+        ("mkfs.ntfs", "-q", "-F", "-Q"),
+        "ntfs-3g",
+        32 * MIB,
+        mount=("mount", "-t", "ntfs-3g"),
+        options="loop",
+    ),
+    "fuseblk-ro": FileSystemKind(
+        ("mkfs.ntfs", "-q", "-F", "-Q"),
+        "ntfs-3g",
+        32 * MIB,
+        mount=("mount", "-t", "ntfs-3g"),
+        options="loop,ro",
+    ),
+    "ntfs-without-case": FileSystemKind(
+        ("mkfs.ntfs", "-q", "-F", "-Q"),
+        "ntfs-3g",
+        32 * MIB,
+        mount=("mount", "-t", "lowntfs-3g"),
+        options="loop,ignore_case",
+    ),
 }
 JOURNALLING = ("ext4", "xfs", "btrfs")
 

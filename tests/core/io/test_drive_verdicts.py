@@ -7,6 +7,7 @@ import pytest
 
 from modelcellar.io.drives import Machine, get_drive, get_drive_type
 from modelcellar.records import Confidence, Drive, DriveKind, DriveOverride
+from tests.support.filesystems import JOURNALLING, Mounts
 from tests.support.machines import USB, MadeUp
 
 CERTAIN, LIKELY, GUESS = Confidence.CERTAIN, Confidence.LIKELY, Confidence.GUESS
@@ -444,3 +445,13 @@ def test_the_users_word_keeps_what_else_is_known(made: MadeUp) -> None:
 def test_this_machine() -> None:
     assert get_drive_type(Path.cwd()) in {"ssd", "hdd", "unknown"}
     assert get_drive(Path("/dev/shm")).kind is SSD
+
+
+@pytest.mark.parametrize("kind", [*JOURNALLING, "fuseblk"])
+def test_real_images(mounts: Mounts, kind: str) -> None:
+    volume = mounts.make(kind)
+    drive = get_drive(volume.path, prober=None)
+    below = get_drive(volume.image, prober=None)
+    assert facts(drive) == facts(below)
+    assert drive.reason == f"{below.reason}; under a loop device"
+    assert drive.file_system == kind

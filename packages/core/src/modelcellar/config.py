@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from modelcellar.errors import UsageError
-from modelcellar.records import JsonValue, Setting
+from modelcellar.records import DriveKind, DriveOverride, JsonValue, Setting
 
 __all__ = ["Settings", "default_config_file", "load_settings", "parse_size", "state_folder"]
 
@@ -18,6 +18,7 @@ GIB = 1 << 30
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
+_DRIVE_HINT = "Write for example /mnt/models=hdd or sda=ssd, several with a semicolon between them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Settings:
     what an import leaves free on the library's disk (or 3 % of the import, if that is more);
     ``lock_timeout_s`` is how long to wait for another process that is changing the library;
     ``reflink`` is ``auto``, or ``never`` for copies whose every byte is written although the file
-    system could share them.
+    system could share them; ``drive`` says what drives are, where the user knows better.
     """
 
     library: Path
@@ -36,6 +37,7 @@ class Settings:
     min_free_bytes: int = GIB
     lock_timeout_s: float = 30.0
     reflink: str = "auto"
+    drive: tuple[DriveOverride, ...] = ()
 
 
 def default_config_file() -> Path:
@@ -116,6 +118,25 @@ def _parse_reflink(text: object) -> str:
     return str(text)
 
 
+def _parse_drives(text: object) -> tuple[DriveOverride, ...]:
+    """Read ``PLACE=ssd`` or ``PLACE=hdd``, several with ``;`` or, in the file, as a list."""
+    words: list[str] = []
+    for one in text if isinstance(text, list) else [text]:
+        if not isinstance(one, str):
+            raise UsageError(f"{text!r} is not about drives", _DRIVE_HINT)
+        words += (word.strip() for word in one.split(";"))
+    return tuple(_parse_drive(word) for word in words if word)
+
+
+def _parse_drive(word: str) -> DriveOverride:
+    place, _, kind = (part.strip() for part in word.rpartition("="))
+    if not place or "\0" in place or kind.lower() not in ("ssd", "hdd"):
+        raise UsageError(f"{word!r} does not say that a drive is ssd or hdd", _DRIVE_HINT)
+    device = re.fullmatch(r"(?:/dev/(?!shm$))?([\w!-]+)", place)
+    where = device[1] if device else os.fspath(_parse_path(place))
+    return DriveOverride(where, DriveKind(kind.lower()))
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     field: str
@@ -129,6 +150,7 @@ _RULES = (
     _Rule("min_free_bytes", "MODELCELLAR_MIN_FREE_BYTES", _parse_min_free),
     _Rule("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", _parse_seconds),
     _Rule("reflink", "MODELCELLAR_REFLINK", _parse_reflink),
+    _Rule("drive", "MODELCELLAR_DRIVE", _parse_drives),
 )
 
 
@@ -161,9 +183,15 @@ def load_settings(
                 settings = replace(settings, **{rule.field: rule.parse(raw)})
             except UsageError as error:
                 raise UsageError(f"{rule.field} ({origin}): {error.message}", error.hint) from None
-        value = getattr(settings, rule.field)
-        shown.append(Setting(rule.field, str(value) if isinstance(value, Path) else value, origin))
+        shown.append(Setting(rule.field, _shown(getattr(settings, rule.field)), origin))
     return settings, tuple(shown)
+
+
+def _shown(value: object) -> JsonValue:
+    """A value as it could be written in the environment."""
+    if isinstance(value, tuple):
+        return ";".join(map(str, value))
+    return str(value) if isinstance(value, Path) else value
 
 
 def _pick(

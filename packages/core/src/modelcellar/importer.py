@@ -22,7 +22,7 @@ from modelcellar.duplicates import Duplicates
 from modelcellar.edits import user_text
 from modelcellar.errors import CellarError, SourceRefusedError
 from modelcellar.io import hashing
-from modelcellar.io.validator import validate_import_source
+from modelcellar.io.validator import raise_errors, validate_import_source
 from modelcellar.originals import delete_originals, origins
 from modelcellar.records import CopyJob, ErrorInfo, HashedFile, ModelType
 from modelcellar.reports import ImportMode, ImportReport, ImportResult, Progress
@@ -228,12 +228,15 @@ class Importer:
         self._tally.worked_on(source)
 
     def _validate(self, source: Source, *, before_bytes: int = 0) -> None:
-        validate_import_source(
+        library = self.books.store.root
+        findings = validate_import_source(
             [file.relative for file in source.files],
             source.size_bytes,
-            library=self.books.store.root,
+            library=library,
             min_free_bytes=self.min_free_bytes + before_bytes,
+            largest_bytes=max((file.stamp.size_bytes for file in source.files), default=0),
         )
+        raise_errors(findings, library)
 
     def _is_known(self, source: Source, digest: str) -> bool:
         for waiting in self._waiting:

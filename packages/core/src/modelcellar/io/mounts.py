@@ -41,25 +41,35 @@ NETWORK_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mounted file system. ``options`` are those of the mount and of the file system itself.
+    """One mounted file system.
 
-    ``source`` is what was mounted: a device, ``server:/export``, or any word.
+    ``source`` is what was mounted: a device, ``server:/export``, or any word. ``options`` are those
+    of this mount, ``fs_options`` those of the file system itself, wherever else it is mounted.
     """
 
     point: str
     fs_type: str
     source: str
     options: tuple[str, ...]
+    fs_options: tuple[str, ...]
 
     def option(self, name: str) -> str | None:
-        """The value of an option ``name=value``."""
-        found = (text.partition("=") for text in self.options)
+        """The value of an option ``name=value`` of the file system."""
+        found = (text.partition("=") for text in self.fs_options)
         return next((value for key, sign, value in found if key == name and sign), None)
 
     @property
     def is_read_only(self) -> bool:
         """Whether it is mounted read-only, here or as a whole."""
-        return "ro" in self.options
+        return "ro" in self.options or self.has_turned_read_only
+
+    @property
+    def has_turned_read_only(self) -> bool:
+        """Whether the file system is read-only though it was mounted for writing.
+
+        That is what the kernel does to one with errors (``errors=remount-ro``).
+        """
+        return "ro" in self.fs_options and "ro" not in self.options
 
 
 def is_network_type(fs_type: str) -> bool:
@@ -96,14 +106,18 @@ def mount_of(path: Path, *, mountinfo: Path = MOUNTINFO) -> Mount | None:
             best, found = point, (fields[5], more)
     if found is None:
         return None
-    options, (fs_type, source, *more) = found
-    both = (*options.split(b","), *more[0].split(b","))
+    options, (fs_type, source, fs_options, *_) = found
     return Mount(
         os.fsdecode(best),
         os.fsdecode(fs_type),
         os.fsdecode(_plain(source)),
-        tuple(os.fsdecode(_plain(option)) for option in both),
+        _options(options),
+        _options(fs_options),
     )
+
+
+def _options(field: bytes) -> tuple[str, ...]:
+    return tuple(os.fsdecode(_plain(option)) for option in field.split(b","))
 
 
 def _plain(field: bytes) -> bytes:
