@@ -170,6 +170,27 @@ def test_hash_and_inspect(cellar: Cellar, collection: Path) -> None:
     assert_shape(pointer["refusal"], ERROR)
 
 
+def test_drives(cellar: Cellar, tmp_path: Path) -> None:
+    found = cellar("drives", tmp_path, "--json").json()
+    finding = {"level": str, "code": str, "message": str, "hint": str}
+    drive = {
+        "path": str,
+        "kind": str,
+        "confidence": str,
+        "devices": [str],
+        "reason": str,
+        "concurrency": int,
+        "file_system": str,
+        "network": bool,
+        "removable": bool,
+        "findings": [finding],
+    }
+    assert_shape(found, {"drives": [drive], "errors": [{"path": str, "error": ERROR}]})
+    (one,) = found["drives"]
+    assert one["path"] == str(tmp_path)
+    assert one["kind"] in {"ssd", "hdd", "unknown"}
+
+
 def test_config_and_completion(cellar: Cellar) -> None:
     settings = cellar("config", "show", "--json").json()
     assert_shape(settings, {"settings": [{"name": str, "origin": str}]})

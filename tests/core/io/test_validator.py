@@ -312,6 +312,7 @@ def test_source_that_is_missing_or_unreadable(place: Path, around: Around) -> No
     place.chmod(0o644)
     assert as_nobody("place_of_source", place) == ["error unreadable"]
     assert as_nobody("place_of_source", place / "below") == ["error unreadable"]
+    place.chmod(0o755)
 
 
 def check(names: list[str], size: int, place: Path, around: Surroundings, **more: int) -> list[

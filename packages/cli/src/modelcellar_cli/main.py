@@ -25,6 +25,7 @@ VERBS = {
     "rebuild": ("rebuild", "Build the catalog anew from the manifests."),
     "hash": ("hash", "Print or check the BLAKE3 and SHA-256 digests of files."),
     "inspect": ("inspect", "Tell what files are, by their bytes."),
+    "drives": ("drives", "Tell what the storage under paths is, and why we think so."),
     "config": ("config", "Show the settings and where they come from."),
     "completion": ("completion", "Print the shell's completion script."),
 }

@@ -3,6 +3,7 @@
 None of it needs root. Every answer is a finding, or none.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ __all__ = [
     "Surroundings",
     "file_system_of",
     "ignores_case",
+    "nearest_existing",
     "sandbox_findings",
     "state_findings",
 ]
@@ -68,6 +70,21 @@ def file_system_of(folder: Path, surroundings: Surroundings = HERE) -> FileSyste
     found = os.statvfs(folder)
     mount = mount_of(folder, mountinfo=surroundings.mountinfo)
     return FileSystem(mount, found.f_bavail * found.f_frsize, found.f_namemax)
+
+
+def nearest_existing(path: Path) -> Path:
+    """``path``, or the first above it that exists.
+
+    Raises:
+        OSError: whether something exists cannot be told.
+    """
+    for place in (path, *path.absolute().parents):
+        try:
+            place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return place
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
 
 
 def state_findings(system: FileSystem, surroundings: Surroundings = HERE) -> Iterator[PlaceFinding]:

@@ -19,6 +19,7 @@ from modelcellar.io.surroundings import (
     Surroundings,
     file_system_of,
     ignores_case,
+    nearest_existing,
     sandbox_findings,
     state_findings,
 )
@@ -115,7 +116,7 @@ def validate_mapping_target(
         worst first.
     """
     try:
-        folder = _nearest(path)
+        folder = nearest_existing(path)
     except OSError as error:
         return (_unreachable(error),)
     findings = []
@@ -153,17 +154,6 @@ def raise_errors(findings: Iterable[PlaceFinding], place: Path) -> None:
         if found.code == "no_space":
             raise OSError(errno.ENOSPC, found.message, os.fspath(place))
         raise SourceRefusedError(found.code, found.message, found.hint)
-
-
-def _nearest(path: Path) -> Path:
-    """``path``, or the first folder above it that exists."""
-    for place in (path, *path.absolute().parents):
-        try:
-            place.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        return place
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
 
 
 def _access_findings(folder: Path, system: FileSystem) -> Iterator[PlaceFinding]:
