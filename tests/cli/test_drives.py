@@ -1,6 +1,8 @@
 """``cellar drives`` as people see it, on the file systems of this machine and on made ones."""
 
+import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ import click
 import pytest
 
 from tests.cli.terminal import run_in_terminal
-from tests.support.command import CommandResult
+from tests.support.command import CommandResult, cellar_command
 from tests.support.filesystems import Mounts
+from tests.support.strace import require_strace
 
 Cellar = Callable[..., CommandResult]
 
@@ -142,6 +145,24 @@ def test_a_drive_that_tells_nothing_is_measured(cellar: Cellar, tmp_path: Path) 
     (after,) = drives(cellar, tmp_path)
     assert "ms" in after["reason"] or "cannot be measured" in after["reason"]
     assert after["devices"] == before["devices"]
+
+
+def test_a_slow_disk_is_known_by_its_seeks(cellar: Cellar, tmp_path: Path) -> None:
+    require_strace()
+    (before,) = drives(cellar, tmp_path)
+    if before["confidence"] != "guess" or not before["devices"]:
+        pytest.skip("the drive of this machine tells what it is")
+    file = tmp_path / "model"
+    file.write_bytes(os.urandom(64 << 20))
+    os.sync()
+    slow = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=pread64", "-P", str(file)]
+    slow += ["-e", "inject=pread64:delay_enter=5000", "--"]
+    command = [*slow, *cellar_command(), "drives", str(tmp_path), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (drive,) = json.loads(done.stdout)["drives"]
+    if "cannot be measured" in drive["reason"]:
+        pytest.skip("no direct reads on the file system of this machine")
+    assert (drive["kind"], drive["confidence"], drive["concurrency"]) == ("hdd", "likely", 1)
 
 
 def test_names_that_are_hostile(cellar: Cellar, tmp_path: Path) -> None:

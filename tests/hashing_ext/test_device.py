@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from modelcellar_hashing import first_extent, probe_latency
-from tests.hashing_ext.conftest import MIB, as_plain_user
+from tests.hashing_ext.conftest import MIB, as_plain_user, inject
 from tests.support.filesystems import JOURNALLING, Mounts
 
 ENOUGH = 64 * MIB
@@ -37,6 +38,50 @@ def test_time_of_a_read(mounts: Mounts, kind: str) -> None:
         # An image in memory, or on the disk of this machine.
         assert seconds is not None
         assert 0 < seconds < 0.1
+
+
+PROBE = (
+    "import sys, time, modelcellar_hashing\n"
+    "begin = time.monotonic()\n"
+    "try: print(modelcellar_hashing.probe_latency(sys.argv[1]))\n"
+    "except OSError as error: print(error.errno, error.filename)\n"
+    "print(time.monotonic() - begin)\n"
+)
+
+
+def probed(path: Path, injection: str) -> tuple[str, float]:
+    """What a probe says when its reads are slow or fail, and how long it takes."""
+    answer, seconds = inject([sys.executable, "-c", PROBE, path], injection, only=path).split("\n")[
+        :2
+    ]
+    return answer, float(seconds)
+
+
+def test_device_that_is_slow(mounts: Mounts) -> None:
+    path = written(mounts.make("ext4").path / "model", ENOUGH)
+    answer, _ = probed(path, "pread64:delay_enter=4000")
+    assert 0.004 <= float(answer) < 0.1
+
+
+def test_device_that_takes_all_the_time(mounts: Mounts) -> None:
+    path = written(mounts.make("ext4").path / "model", ENOUGH)
+    # The one that does not count, and one that does: nine would take 0.54 s.
+    answer, seconds = probed(path, "pread64:delay_enter=60000")
+    assert 0.06 <= float(answer) < 0.3
+    assert seconds < 0.4
+    assert probed(path, "pread64:delay_enter=110000")[0] == "None"
+
+
+def test_reads_that_fail(mounts: Mounts) -> None:
+    path = written(mounts.make("ext4").path / "model", ENOUGH)
+    assert probed(path, "pread64:error=EINVAL")[0] == "None"
+    assert probed(path, "pread64:error=EIO:when=5+")[0] == f"{errno.EIO} {path}"
+
+
+def test_file_system_that_refuses_direct_reads(mounts: Mounts) -> None:
+    path = written(mounts.make("ext4").path / "model", ENOUGH)
+    answer = inject([sys.executable, "-c", PROBE, path], "fcntl:error=EINVAL", only=path)
+    assert answer.startswith("None\n")
 
 
 def test_too_small_by_one_byte(mounts: Mounts) -> None:
