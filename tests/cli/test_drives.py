@@ -190,3 +190,18 @@ def test_a_finding_about_all_paths_is_told_once(cellar: Cellar, mounts: Mounts) 
     text = cellar("drives", one, other).stdout
     assert f"error {one}, {other}\n" in text
     assert text.count("mounted read-only\n") == 1
+
+
+def test_dry_run_of_an_import_warns_of_the_library(
+    cellar: Cellar, mounts: Mounts, collection: Path
+) -> None:
+    # Mounted from a file, ntfs-3g shows as plain FUSE, which may hide a network.
+    library = mounts.make("ntfs").path / "library"
+    model = collection / "beta.safetensors"
+    env = {"MODELCELLAR_MIN_FREE_BYTES": "0"}
+    result = cellar("import", model, "--dry-run", "--library", library, env=env)
+    assert "warning: the library's place: on a network file system or behind FUSE" in result.stderr
+    assert not library.exists()
+    result = cellar("import", model, "--dry-run", "--library", library, "--json", env=env)
+    assert result.stderr == ""
+    assert "library's place" not in cellar("import", model, "--dry-run").stderr

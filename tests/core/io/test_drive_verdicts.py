@@ -376,6 +376,17 @@ def test_devices_that_lie_on_each_other_end(made: MadeUp) -> None:
     assert ask(made).kind is UNKNOWN
 
 
+@pytest.mark.parametrize(("layers", "kind"), [(7, SSD), (8, UNKNOWN)])
+def test_devices_on_devices(made: MadeUp, layers: int, kind: DriveKind) -> None:
+    made.device("nvme0n1", rotational=0)
+    below = "nvme0n1"
+    for number in range(layers):
+        made.device(f"dm-{number}", on=(below,))
+        below = f"dm-{number}"
+    made.mount("/m", "ext4", below)
+    assert ask(made).kind is kind
+
+
 def test_device_that_sysfs_does_not_know(made: MadeUp) -> None:
     made.numbers["sdz"] = 0x900
     made.mount("/m", "ext4", "sdz")

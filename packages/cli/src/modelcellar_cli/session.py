@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from modelcellar.config import Settings
     from modelcellar.library import ModelLibrary
 
-__all__ = ["library_to_import_into", "open_library"]
+__all__ = ["library_to_import_into", "open_library", "talk_of_place"]
 
 
 def open_library(options: Options) -> "ModelLibrary":
@@ -55,6 +55,18 @@ def library_to_import_into(
     library = ModelLibrary.create(settings.library, settings=settings)
     talk(options, f"Made a new library: {path}")
     return library
+
+
+def talk_of_place(options: Options) -> None:
+    """Say what is wrong with the place of the library, or of the one that would be made."""
+    from modelcellar.io.surroundings import nearest_existing
+    from modelcellar.io.validator import validate_mapping_target
+    from modelcellar.records import Level
+
+    settings, _ = load_settings(flags=options.flags())
+    for found in validate_mapping_target(nearest_existing(settings.library)):
+        if found.level is not Level.NOTE:
+            talk(options, show_text(f"{found.level}: the library's place: {found.message}"))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from modelcellar_cli.output import (
     talk,
 )
 from modelcellar_cli.progress import ProgressTalk
-from modelcellar_cli.session import library_to_import_into
+from modelcellar_cli.session import library_to_import_into, talk_of_place
 from modelcellar_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def command(
             talk(options, f"\nStopped. {counted(kept, 'model')} came in before and will stay.")
             raise
     _show(options, report)
+    if dry_run:
+        talk_of_place(options)
     return exit_code(report)
 
 
