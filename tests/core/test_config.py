@@ -48,7 +48,7 @@ def origins(**arguments: object) -> dict[str, str]:
 def test_defaults(config_file: Path, home: Path) -> None:
     settings, shown = load_settings(environ={}, config_file=config_file)
     assert home in settings.library.parents
-    assert settings == Settings(settings.library, False, 1 << 30, 30.0, ())
+    assert settings == Settings(settings.library, False, 1 << 30, 30.0, "auto", ())
     assert [setting.name for setting in shown] == list(NAMES)
     assert {setting.origin for setting in shown} == {"default"}
 
