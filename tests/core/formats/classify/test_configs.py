@@ -18,6 +18,9 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "T5EncoderModel": ("text_encoder", "T5"),
     "CLIPVisionModelWithProjection": ("clip_vision",),
     "CLIPModel": ("other", "CLIP, texts and images"),
+    "Siglip2Model": ("other", "SigLIP, texts and images"),
+    "ClapModel": ("audio", "CLAP, texts and sounds"),
+    "Qwen2AudioForConditionalGeneration": ("llm", "sound and language"),
     "WhisperForConditionalGeneration": ("audio", "speech recognition"),
     "Wav2Vec2ForCTC": ("audio",),
     "MusicgenForConditionalGeneration": ("audio",),
@@ -130,6 +133,16 @@ def test_other_classes_say_nothing(name: str) -> None:
 def test_width_of_a_unet(width: int, family: str) -> None:
     document = {"_class_name": "UNet2DConditionModel", "cross_attention_dim": width}
     assert told({"config.json": document})["family"] == family
+
+
+@pytest.mark.parametrize(
+    "other", [{"_class_name": "UNet3DConditionModel"}, {"in_channels": 8, "out_channels": 8}]
+)
+def test_width_of_a_unet_for_videos_or_sound_says_nothing(other: dict[str, Any]) -> None:
+    document = {"_class_name": "UNet2DConditionModel", "cross_attention_dim": 1024} | other
+    found = told({"config.json": document})
+    assert found["type"] == "diffusion_model"
+    assert "family" not in found
 
 
 def test_adapter_of_peft() -> None:

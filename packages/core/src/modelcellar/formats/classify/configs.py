@@ -20,6 +20,7 @@ __all__ = ["judge"]
 
 MAX_TAGS = 32
 _WIDTHS = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL"}
+_OF_IMAGES = ("UNet2DConditionModel", "ControlNetModel", "ControlNetUnionModel")
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 
@@ -85,7 +86,9 @@ def _config(document: Mapping[str, JsonValue]) -> Iterator[tuple[str, Finding]]:
     if isinstance(component, str):
         yield from _by_class(component, "components", origin)
         width = document.get("cross_attention_dim")
-        if isinstance(width, int) and width in _WIDTHS:
+        # UNets of videos and of sound take the same widths; those of sound give other channels.
+        of_images = component in _OF_IMAGES and document.get("out_channels", 4) == 4
+        if of_images and isinstance(width, int) and width in _WIDTHS:
             yield "family", _said(origin, "cross_attention_dim", _WIDTHS[width], Confidence.LIKELY)
         return
     classes = document.get("architectures")
