@@ -90,3 +90,16 @@ def test_all_widths_of_layers_folded_together_count(order: int) -> None:
     halves = [("lora_unet_double_blocks_0_img_mlp_0", 3072, 18432)]
     halves += [("lora_unet_double_blocks_0_img_mlp_2", 9216, 3072)]
     assert told(kohya(halves[::order]))["family"] == "Flux.2"
+
+
+@pytest.mark.parametrize(
+    ("module", "width"),
+    [
+        ("lora_unet_down_blocks_0_temp_attentions_0_transformer_blocks_0_attn1_to_q", 320),
+        ("lora_unet_down_blocks_0_attentions_0_temporal_transformer_blocks_0_attn1_to_q", 320),
+    ],
+)
+def test_lora_of_a_video_unet_is_not_one_of_images(module: str, width: int) -> None:
+    found = told(kohya([(BLOCK, 1024, 320), (module, width, width)]))
+    assert found["type"] == "lora"
+    assert "family" not in found

@@ -61,6 +61,15 @@ def test_type_and_family(name: str, expected: tuple[str, str]) -> None:
     assert (found["type"], found["family"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "sure"),
+    [("llama", "likely"), ("deepseek2", "likely"), ("gemma3", "certain"), ("made-up", "certain")],
+)
+def test_family_is_likely_where_others_share_the_architecture(name: str, sure: str) -> None:
+    reading = Reading(FileFormat.GGUF, metadata={"general.architecture": name})
+    assert classify([reading])["family"].sure.value == sure
+
+
 def test_unknown_architecture_goes_by_its_tensors() -> None:
     found = told(architecture("made-up"), tensors=("token_embd.weight", "blk.0.attn_q.weight"))
     assert found["type"] == "llm"

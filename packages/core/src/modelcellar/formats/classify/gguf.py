@@ -52,6 +52,12 @@ def family_name(architecture: str) -> str:
     return known["family"] if known else clean_text(architecture, 64)
 
 
+def family_sure(architecture: str) -> Confidence:
+    """How sure the family is: models of other makers come under some of the names."""
+    known = _architectures().get(architecture)
+    return Confidence(known["sure"]) if known else Confidence.CERTAIN
+
+
 def is_diffusion(architecture: object) -> bool:
     """Whether it is that of a diffusion network, whose tensors keep the names of its own code."""
     known = _architectures().get(architecture) if isinstance(architecture, str) else None
@@ -73,7 +79,7 @@ def _judge_one(reading: Reading) -> Iterator[tuple[str, Finding]]:
     if isinstance(architecture, str):
         yield from _type(reading, architecture)
         if family := family_name(architecture):
-            sure = Confidence.LIKELY if is_diffusion(architecture) else Confidence.CERTAIN
+            sure = Confidence.LIKELY if is_diffusion(architecture) else family_sure(architecture)
             yield "family", _said("general.architecture", family, sure)
         length = metadata.get(f"{architecture}.context_length")
         if type(length) is int and length > 0:

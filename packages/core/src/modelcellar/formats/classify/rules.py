@@ -52,12 +52,13 @@ class Rule:
         return next((prefix for prefix in self.under if self._holds(names, prefix)), None)
 
     def _holds(self, names: TensorNames, prefix: str) -> bool:
+        # Whole names first: they cost nothing, and one with ``*`` is compared with every tensor.
+        if self.any and not any(names.has(pattern, prefix) for pattern in self.any):
+            return False
         for pattern in self.needs:
             if not names.has(pattern, prefix):
                 return False
-        return (
-            not self.any or any(names.has(pattern, prefix) for pattern in self.any)
-        ) and not any(names.has(pattern, prefix) for pattern in self.lacks)
+        return not any(names.has(pattern, prefix) for pattern in self.lacks)
 
 
 @dataclass(frozen=True, slots=True)
