@@ -25,6 +25,7 @@ from modelcellar_hashing import (
 )
 from tests.hashing_ext.conftest import MIB, inject, names_in, sha256_of
 from tests.support.filesystems import Mounts
+from tests.support.strace import require_strace
 
 SIZES = (
     *(0, 1, 63, 64, 65, 1000, 16 << 10, (128 << 10) - 1, 128 << 10, (128 << 10) + 1),
@@ -51,13 +52,13 @@ def digests(result: FileDigests | OSError) -> tuple[str, str, int]:
     return result.blake3, result.sha256, result.size_bytes
 
 
-@pytest.mark.parametrize("streams", STREAMS)
+@pytest.mark.parametrize("how", [*({"streams": n} for n in STREAMS), {"alternate": True}], ids=str)
 @pytest.mark.parametrize("publish", [True, False])
 def test_copies_are_what_the_sources_are(
-    streams: int, publish: bool, sources: list[Path], target_folder: Path
+    how: dict[str, int], publish: bool, sources: list[Path], target_folder: Path
 ) -> None:
     jobs = [(source, target_folder / source.name) for source in sources]
-    results = copy_many(jobs, streams=streams, publish=publish)
+    results = copy_many(jobs, **how, publish=publish)
     for (source, target), result in zip(jobs, results, strict=True):
         assert digests(result) == expected(source)
         assert target.read_bytes() == source.read_bytes()
@@ -98,10 +99,14 @@ def test_nothing_to_do() -> None:
     assert hash_many([]) == []
 
 
-@pytest.mark.parametrize("streams", [0, 1])
+@pytest.mark.parametrize("how", [{"streams": 0}, {"streams": 1}, {"alternate": True}], ids=str)
 @pytest.mark.parametrize("publish", [True, False])
 def test_one_that_fails_stops_no_other(
-    streams: int, publish: bool, make_file: Callable[..., Path], target_folder: Path, tmp_path: Path
+    how: dict[str, int],
+    publish: bool,
+    make_file: Callable[..., Path],
+    target_folder: Path,
+    tmp_path: Path,
 ) -> None:
     good = [make_file(size, f"good-{size}") for size in (10, 300_000, 9 * MIB)]
     (target_folder / "taken").write_text("mine")
@@ -115,7 +120,7 @@ def test_one_that_fails_stops_no_other(
         (good[2], target_folder / "f"),
         (good[0], target_folder / "g", [(5, 11)]),
     ]
-    results = copy_many(jobs, streams=streams, publish=publish)
+    results = copy_many(jobs, **how, publish=publish)
     found = [one.errno if isinstance(one, OSError) else 0 for one in results]
     assert found == [
         *(0, errno.ENOENT, 0, errno.EEXIST, errno.EISDIR, errno.ENOENT, 0, errno.EINVAL)
@@ -323,3 +328,67 @@ def test_memory_does_not_grow_with_the_files(big_source: Path, target_folder: Pa
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) * 1024 <= 160 * MIB
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
+
+
+TURNS = """
+import sys; from modelcellar_hashing import copy_many
+folder, *sources = sys.argv[1:]
+results = copy_many(
+    [(source, f"{folder}/{n}") for n, source in enumerate(sources)], publish=False, alternate=True
+)
+print([getattr(one, "errno", 0) for one in results])
+"""
+
+
+def test_on_one_spindle_reading_and_writing_take_turns(
+    make_file: Callable[..., Path], target_folder: Path, tmp_path: Path
+) -> None:
+    """96 MiB at a time, which may be a part of a file or many files."""
+    require_strace()
+    sources = [make_file(size * MIB, f"s{size}") for size in (130, 1, 2, 70)]
+    log = tmp_path / "log"
+    trace = ["strace", "-f", "-qq", "-y", "-o", str(log), "-e", "trace=read,pwrite64"]
+    command = [sys.executable, "-c", TURNS, str(target_folder), *map(str, sources)]
+    subprocess.run([*trace, *command], check=True, capture_output=True)
+    turns = []
+    for line in log.read_text().splitlines():
+        is_write = "pwrite64(" in line and str(target_folder) in line
+        if is_write or ("read(" in line and f"<{tmp_path}/s" in line):
+            turns += [is_write] if turns[-1:] != [is_write] else []
+    assert len(turns) <= 2 * 3 + 1
+    for source, target in zip(sources, sorted(target_folder.iterdir()), strict=True):
+        assert target.read_bytes() == source.read_bytes()
+
+
+def cached_share(path: Path) -> float:
+    """How many of a file's MiBs can be read without waiting for the disk."""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        found = 0
+        for offset in range(0, size, MIB):
+            try:
+                found += bool(os.preadv(file.fileno(), [bytearray(1)], offset, os.RWF_NOWAIT))
+            except BlockingIOError:
+                continue
+    return found / (size / MIB)
+
+
+def drop_from_cache(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if cached_share(path) > 0.5:
+        pytest.skip("this file system keeps everything in memory")
+
+
+@pytest.mark.parametrize("streams", [0, 1])
+def test_what_was_cached_stays_and_what_we_read_goes(
+    streams: int, make_file: Callable[..., Path]
+) -> None:
+    cold, warm = make_file(100 * MIB, "cold"), make_file(100 * MIB + 1, "warm")
+    drop_from_cache(cold)
+    warm.read_bytes()
+    results = hash_many([cold, warm], streams=streams)
+    assert cached_share(cold) < 0.2
+    assert cached_share(warm) > 0.9
+    assert [digests(result) for result in results] == [expected(cold), expected(warm)]

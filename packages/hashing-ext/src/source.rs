@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,12 @@ use crate::os;
 /// Two writes may carry one timestamp: file times are cut to the tick of the kernel, 1-10 ms.
 /// A stamp is only proof once its times are older than that; twice the longest tick is waited.
 const TIMESTAMP_TICK: Duration = Duration::from_millis(20);
+
+/// From this size on a source that was not in the page cache is let go of again, so much at a time.
+const DROP_BYTES: u64 = 32 << 20;
+
+/// At how many places it is looked whether a source is cached.
+const PROBES: u64 = 8;
 
 /// What would differ had the file been written to, truncated, renamed over or touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +64,10 @@ pub struct Source {
     stamp: Stamp,
     permissions: u32,
     allocated_bytes: u64,
+    /// Whether it was not in the page cache before us, so that it need not be there after us.
+    cold: bool,
+    /// Up to where it was dropped from there again.
+    dropped: AtomicU64,
 }
 
 impl Source {
@@ -79,6 +90,8 @@ impl Source {
             stamp: Stamp::of(&metadata),
             permissions: metadata.mode() & 0o777,
             allocated_bytes: metadata.blocks() * 512,
+            cold: metadata.len() >= DROP_BYTES && !is_cached(&file, metadata.len()),
+            dropped: AtomicU64::new(0),
             file,
         })
     }
@@ -107,7 +120,20 @@ impl Source {
         if offset + len as u64 > self.stamp.size {
             return Err(Error::source_changed(&self.path, "the file grew while being read"));
         }
+        if self.cold {
+            self.drop_read(offset + len as u64, len < buffer.len());
+        }
         Ok(len)
+    }
+
+    /// Lets go of what was read up to `end`, a large piece at a time: each costs every processor a
+    /// look at its lists of pages.
+    fn drop_read(&self, end: u64, at_end: bool) {
+        let start = self.dropped.load(Ordering::Relaxed);
+        if at_end || end - start >= DROP_BYTES {
+            os::forget(&self.file, start, end - start);
+            self.dropped.store(end, Ordering::Relaxed);
+        }
     }
 
     /// Fails unless every range lies in the file.
@@ -127,7 +153,15 @@ impl Source {
 
     /// `file`, which is a clone of this one, as a source of the same size.
     pub fn cloned_as(&self, file: File) -> Self {
-        Self { file, path: self.path.clone(), ..*self }
+        Self {
+            file,
+            path: self.path.clone(),
+            stamp: self.stamp,
+            permissions: self.permissions,
+            allocated_bytes: self.allocated_bytes,
+            cold: false,
+            dropped: AtomicU64::new(0),
+        }
     }
 
     /// The name it was opened by.
@@ -164,6 +198,13 @@ impl Source {
     pub fn drop_cached(&self) {
         os::drop_cached(&self.file);
     }
+}
+
+/// Whether most of a file is in the page cache, by a look at some places of it.
+fn is_cached(file: &File, size_bytes: u64) -> bool {
+    let step = size_bytes / PROBES;
+    let cached = (0..PROBES).filter(|number| os::is_cached_at(file, number * step)).count() as u64;
+    cached * 2 > PROBES
 }
 
 fn regular(file: &File, path: &Path) -> Result<Metadata> {

@@ -293,6 +293,20 @@ impl Drop for Stage {
     }
 }
 
+/// Waits until the disk has all that was written to the copies, however many they are.
+pub fn sync_all_of<'a>(stages: impl Iterator<Item = &'a Stage>) -> Result<()> {
+    let stages: Vec<&Stage> = stages.collect();
+    match &stages[..] {
+        [] => Ok(()),
+        [one, .., _] if stages.len() > publish::SYNC_EACH_MAX => {
+            os::sync_file_system(&one.file).map_err(|errno| one.failed(errno))
+        }
+        few => few
+            .iter()
+            .try_for_each(|one| one.file.sync_data().map_err(|e| one.failed(errno_of(&e)))),
+    }
+}
+
 /// Opens a folder so that names in it can be found, made and removed whatever happens to its path.
 pub fn open_folder(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | search_only();

@@ -110,6 +110,7 @@ def copy_many(
     *,
     publish: bool = True,
     streams: int = 0,
+    alternate: bool = False,
     reflink: Literal["never", "auto", "always"] = "never",
     found: list[FileDigests | OSError | None] | None = None,
     on_done: Callable[[int, FileDigests | OSError], object] | None = None,
@@ -128,6 +129,9 @@ def copy_many(
         publish: as for :func:`copy_with_hashing`, for all together.
         streams: how many files are read at the same time; 0 for as many as the processor suits, 1
             for one after the other in the given order, as a disk that has to seek wants it.
+        alternate: for a source and a destination on one disk that has to seek: 96 MiB are read,
+            which may be many files, and are on the disk before the next read. ``streams`` is of no
+            account then.
         reflink: as for :func:`copy_with_hashing`.
         found: an empty list that results are put into as they become known, ``None`` in place of
             those that are not. It has them also when the call is ended by an exception.

@@ -11,7 +11,7 @@ use std::thread::{self, Builder};
 
 use rustix::io::Errno;
 
-use super::{Copied, Opened, Reflink, lanes};
+use super::{Copied, Opened, Reflink, alternate, lanes};
 use crate::control::Control;
 use crate::digest::{ByteRange, Digests};
 use crate::error::{Error, Result};
@@ -40,6 +40,9 @@ pub struct Options {
     pub publish: bool,
     /// Whether cached pages are dropped before a file is read.
     pub from_disk: bool,
+    /// Whether reading and writing take turns, for a source and a destination on one spindle; one
+    /// file after the other then, in the given order.
+    pub alternate: bool,
     /// Whether copies may share their data with the source.
     pub reflink: Reflink,
 }
@@ -89,7 +92,9 @@ impl Batch {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let most = if self.options.streams == 0 { cores * MAX_FILES } else { self.options.streams };
         let streams = most.min(self.jobs.len());
-        if streams <= 1 {
+        if self.options.alternate {
+            alternate::run(self, 0..self.jobs.len(), control);
+        } else if streams <= 1 {
             for job in 0..self.jobs.len() {
                 self.one(job, control).unwrap_or_else(|error| self.report(job, Err(error)));
             }
@@ -134,6 +139,9 @@ impl Batch {
         source.check_ranges(ranges)?;
         if self.options.from_disk {
             source.drop_cached();
+        }
+        if source.size_bytes() >= ADVISE_BYTES {
+            source.advise_sequential();
         }
         let Some(target) = target else {
             return Ok(Opened::to_hash(source));
@@ -222,6 +230,9 @@ impl Kept {
         let _ = fs::remove_file(&self.staged);
     }
 }
+
+/// From this size on the kernel is told that a file is read in order.
+const ADVISE_BYTES: u64 = 1 << 20;
 
 /// Of one worker at the same time. Their hashes run two and two; more files would hash no faster,
 /// and fewer keep a disk less busy that is written to directly.

@@ -5,6 +5,7 @@
 //! them, so a new mover is one module and one arm in [`choose`]. Many files in one call are a
 //! [`batch`], which has movers of its own for them.
 
+mod alternate;
 pub mod batch;
 mod behind;
 mod buffer;

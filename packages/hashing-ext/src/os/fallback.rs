@@ -22,6 +22,14 @@ pub fn advise_sequential(_file: &File) {}
 pub fn drop_cached(_file: &File) {}
 
 /// No such advice here.
+pub fn forget(_file: &File, _offset: u64, _len: u64) {}
+
+/// Nobody tells, so nothing is dropped.
+pub fn is_cached_at(_file: &File, _offset: u64) -> bool {
+    true
+}
+
+/// No such advice here.
 pub fn start_writeback(_file: &File, _offset: u64, _len: u64) {}
 
 /// No such mode here.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::fs::{self, Advice, CWD, FallocateFlags, Mode, OFlags, RenameFlags, SeekFrom};
-use rustix::io::{Errno, Result};
+use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, Result, preadv2};
 
 pub use super::fiemap::first_extent;
 use super::{Renamed, Storage};
@@ -49,6 +49,19 @@ pub fn advise_sequential(file: &File) {
 pub fn drop_cached(file: &File) {
     let _ = fs::fdatasync(file);
     let _ = fs::fadvise(file, 0, None, Advice::DontNeed);
+}
+
+/// Best effort: drops `len` bytes from `offset` from the page cache, but for dirty ones.
+pub fn forget(file: &File, offset: u64, len: u64) {
+    let _ = fs::fadvise(file, offset, NonZeroU64::new(len), Advice::DontNeed);
+}
+
+/// Whether the byte at `offset` can be read without waiting for the disk; where that cannot be
+/// asked it is taken to be so, and nothing is dropped.
+pub fn is_cached_at(file: &File, offset: u64) -> bool {
+    let mut byte = [0];
+    let into = &mut [IoSliceMut::new(&mut byte)];
+    !matches!(preadv2(file, into, offset, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))
 }
 
 /// Best effort: puts `len` bytes from `offset` on their way to the disk and does not wait.

@@ -181,10 +181,10 @@ mod native {
     #[pyfunction]
     #[pyo3(
         signature = (
-            jobs, *, publish = true, streams = 0, reflink = Reflink::Never, found = None,
+            jobs, *, publish = true, streams = 0, alternate = false, reflink = Reflink::Never, found = None,
             on_done = None, progress = None
         ),
-        text_signature = "(jobs, *, publish=True, streams=0, reflink='never', found=None, on_done=None, \
+        text_signature = "(jobs, *, publish=True, streams=0, alternate=False, reflink='never', found=None, on_done=None, \
                           progress=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords in Python.
@@ -193,12 +193,13 @@ mod native {
         jobs: Vec<CopyJob>,
         publish: bool,
         streams: usize,
+        alternate: bool,
         reflink: Reflink,
         found: Option<Py<PyList>>,
         on_done: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyList>> {
-        let options = Options { streams, publish, from_disk: false, reflink };
+        let options = Options { streams, publish, from_disk: false, alternate, reflink };
         let jobs = jobs.into_iter().map(CopyJob::into_job).collect();
         batch::run(py, jobs, options, found, on_done, progress)
     }
@@ -218,7 +219,8 @@ mod native {
         on_done: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyList>> {
-        let options = Options { streams, publish: false, from_disk, reflink: Reflink::Never };
+        let reflink = Reflink::Never;
+        let options = Options { streams, publish: false, from_disk, alternate: false, reflink };
         let jobs = paths.into_iter().map(hash_job).collect();
         batch::run(py, jobs, options, found, on_done, progress)
     }
