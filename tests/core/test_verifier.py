@@ -13,6 +13,7 @@ from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.config import Settings
 from modelcellar.errors import ModelNotFoundError
 from modelcellar.index import Catalog
+from modelcellar.io.manager import IoManager
 from modelcellar.library import ModelLibrary
 from modelcellar.records import EditChanges, ModelRecord
 from modelcellar.reports import ImportMode, Progress
@@ -223,7 +224,12 @@ def verifier(library: ModelLibrary) -> Iterator[Callable[..., Verifier]]:
 
     def make(max_duration_s: float | None, clock: Callable[[], float]) -> Verifier:
         return Verifier(
-            books, quick=False, max_duration_s=max_duration_s, on_progress=None, clock=clock
+            books,
+            quick=False,
+            max_duration_s=max_duration_s,
+            disks=IoManager(),
+            on_progress=None,
+            clock=clock,
         )
 
     yield make
@@ -283,6 +289,6 @@ def test_times_come_from_the_clock(library: ModelLibrary, source_folder: Path) -
     catalog = Catalog(library.path / "catalog" / "catalog.db", search_text=search_text)
     books = Bookkeeper(store, catalog, now=lambda: now + timedelta(seconds=1))
     ids = [model.id for model in library.list_models().models]
-    Verifier(books, quick=False, max_duration_s=None, on_progress=None).run(ids)
+    Verifier(books, quick=False, max_duration_s=None, disks=IoManager(), on_progress=None).run(ids)
     catalog.close()
     assert library.get("a").verified_at == "2031-05-06T00:00:01.000000Z"

@@ -188,7 +188,7 @@ def test_a_real_disk_image_in_memory_is_fast(mounts: Mounts) -> None:
     volume = mounts.make("ext4")
     (volume.path / "a").write_bytes(os.urandom(PROBE_MIN_BYTES))
     os.sync()
-    kind, reason = Prober().kind_of(volume.path, ("loop",))
-    # A busy machine may be slow to answer; what is measured is in the reason in any case.
-    assert kind in {SSD, UNKNOWN}
-    assert "a read takes" in reason
+    found = [Prober().kind_of(volume.path, ("loop",)) for _ in range(9)]
+    # A busy machine may be slow to answer now and then; a disk that seeks would be each time.
+    assert {kind for kind, _ in found} & {SSD, UNKNOWN}
+    assert all("a read takes" in reason for _, reason in found)

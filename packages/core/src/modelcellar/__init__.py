@@ -11,14 +11,13 @@ from modelcellar._version import __version__
 if TYPE_CHECKING:
     from modelcellar.config import Settings, load_settings
     from modelcellar.formats import inspect_file
-    from modelcellar.io.hashing import hash_file, hash_many
+    from modelcellar.io.hashing import hash_file
     from modelcellar.library import ModelLibrary
 
 _HOME = {
     "ModelLibrary": "modelcellar.library",
     "Settings": "modelcellar.config",
     "hash_file": "modelcellar.io.hashing",
-    "hash_many": "modelcellar.io.hashing",
     "inspect_file": "modelcellar.formats",
     "load_settings": "modelcellar.config",
 }
@@ -28,7 +27,6 @@ __all__ = [
     "Settings",
     "__version__",
     "hash_file",
-    "hash_many",
     "inspect_file",
     "load_settings",
 ]

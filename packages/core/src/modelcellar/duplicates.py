@@ -11,8 +11,8 @@ from pathlib import Path
 
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.content import content_digest, file_records
-from modelcellar.io import hashing
 from modelcellar.io.compare import could_be_equal
+from modelcellar.io.manager import IoManager
 from modelcellar.records import HashedFile
 from modelcellar.sources import Source, SourceFile
 from modelcellar.tally import Tally
@@ -26,9 +26,10 @@ SAMPLE_FROM_BYTES = 16 << 20
 class Duplicates:
     """Remembers the files of one import run and finds which sources may be twins."""
 
-    def __init__(self, books: Bookkeeper, tally: Tally) -> None:
+    def __init__(self, books: Bookkeeper, tally: Tally, disks: IoManager) -> None:
         self._books = books
         self._tally = tally
+        self._disks = disks
         self._seen: dict[int, list[Path]] = defaultdict(list)
 
     def remember(self, source: Source) -> None:
@@ -74,7 +75,7 @@ class Duplicates:
         files = [file for _, source in candidates for file in source.weights]
         size_bytes = sum(file.stamp.size_bytes for file in files)
         with self._tally.extra_reading("compare", size_bytes) as tell:
-            found = iter(hashing.hash_many([file.path for file in files], progress=tell))
+            found = iter(self._disks.hash_many([file.path for file in files], progress=tell))
         for number, source in candidates:
             results = [next(found) for _ in source.weights]
             yield number, _content(source, results)

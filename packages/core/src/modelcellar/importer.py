@@ -22,6 +22,7 @@ from modelcellar.duplicates import Duplicates
 from modelcellar.edits import user_text
 from modelcellar.errors import CellarError, SourceRefusedError
 from modelcellar.io import hashing
+from modelcellar.io.manager import IoManager
 from modelcellar.io.validator import raise_errors, validate_import_source
 from modelcellar.originals import delete_originals, origins
 from modelcellar.records import CopyJob, ErrorInfo, HashedFile, ModelType
@@ -117,6 +118,7 @@ class Importer:
         *,
         options: ImportOptions,
         min_free_bytes: int,
+        disks: IoManager,
         on_progress: Callable[[Progress], object] | None = None,
         on_result: Callable[[ImportResult], object] | None = None,
     ) -> None:
@@ -124,8 +126,9 @@ class Importer:
         name = user_text(options.name) if options.name is not None else ""
         self.options = replace(options, name=name or None)
         self.min_free_bytes = min_free_bytes
+        self._disks = disks
         self._tally = Tally(on_progress, on_result)
-        self._duplicates = Duplicates(books, self._tally)
+        self._duplicates = Duplicates(books, self._tally, disks)
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._planned: set[str] = set()
@@ -276,7 +279,7 @@ class Importer:
 
         found: dict[int, HashedFile | OSError] = {}
         try:
-            hashing.copy_many(
+            self._disks.copy_many(
                 jobs,
                 reflink=self.options.reflink,
                 found=found,

@@ -137,6 +137,7 @@ class ModelLibrary:
             LibraryBusyError: another process did not let go of the library in time.
         """
         from modelcellar.importer import Importer, ImportOptions
+        from modelcellar.io.manager import IoManager
 
         with self._changing():
             self._books.refresh()
@@ -146,6 +147,7 @@ class ModelLibrary:
                     mode, name, model_type, as_one, dry_run, share=self._settings.reflink == "auto"
                 ),
                 min_free_bytes=self._settings.min_free_bytes,
+                disks=IoManager(self._settings.drive),
                 on_progress=progress,
                 on_result=on_result,
             )
@@ -261,13 +263,18 @@ class ModelLibrary:
         Raises:
             ModelNotFoundError, AmbiguousModelError: as for :meth:`get`.
         """
+        from modelcellar.io.manager import IoManager
         from modelcellar.verifier import Verifier
 
         ids = [self._resolve(text).id for text in texts]
         self._read(Catalog.stamp)
         with self._changing():
             verifier = Verifier(
-                self._books, quick=quick, max_duration_s=max_duration_s, on_progress=progress
+                self._books,
+                quick=quick,
+                max_duration_s=max_duration_s,
+                disks=IoManager(self._settings.drive),
+                on_progress=progress,
             )
             return verifier.run(list(dict.fromkeys(ids))) if texts else verifier.run_all()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.errors import CellarError
 from modelcellar.formats import inspect_file
-from modelcellar.io import hashing
+from modelcellar.io.manager import IoManager
 from modelcellar.manifest import Manifest, is_writable
 from modelcellar.records import FileRecord, HashedFile
 from modelcellar.reports import Damage, Progress, VerifyReport
@@ -59,11 +59,13 @@ class Verifier:
         *,
         quick: bool,
         max_duration_s: float | None,
+        disks: IoManager,
         on_progress: Callable[[Progress], object] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.books = books
         self.quick = quick
+        self._disks = disks
         self._clock = clock
         self._deadline = None if max_duration_s is None else clock() + max_duration_s
         self._on_progress = on_progress
@@ -172,7 +174,7 @@ class Verifier:
 
     def _read(self, to_read: Sequence[_Reading]) -> list[HashedFile | OSError]:
         first = to_read[0].model_id if to_read else ""
-        return hashing.hash_many(
+        return self._disks.hash_many(
             [one.path for one in to_read],
             from_disk=True,
             progress=lambda done_bytes, _total_bytes: self._tell(first, done_bytes),

@@ -66,8 +66,10 @@ def digests(
     options: Options, paths: Sequence[str], failures: list[tuple[str, ErrorInfo]]
 ) -> Iterator[tuple[str, HashedFile | None]]:
     """Both digests of files in their order; what keeps one from being read is told and noted."""
-    from modelcellar import hash_many
+    from modelcellar.config import load_settings
+    from modelcellar.io.manager import IoManager
 
+    disks = IoManager(load_settings(flags=options.flags())[0].drive)
     # A bar for small files would only flicker.
     sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in paths]
     with ProgressTalk(options) if sum(sizes) >= BAR_FROM_BYTES else nullcontext() as talker:
@@ -81,7 +83,7 @@ def digests(
             if talker is not None:
                 talker(Progress("hash", done_files, len(paths), done, total))
 
-        results = hash_many(paths, on_done=count, progress=show)
+        results = disks.hash_many([Path(path) for path in paths], on_done=count, progress=show)
     for path, result in zip(paths, results, strict=True):
         if isinstance(result, OSError):
             failure = describe(result)

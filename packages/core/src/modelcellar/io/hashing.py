@@ -77,6 +77,7 @@ def copy_many(
     jobs: Sequence[CopyJob],
     *,
     streams: int = 0,
+    alternate: bool = False,
     reflink: Reflink = "auto",
     found: dict[int, HashedFile | OSError] | None = None,
     on_done: OnDone | None = None,
@@ -85,8 +86,9 @@ def copy_many(
     """Copy many files to new names that :func:`publish` makes durable later; one result each.
 
     ``streams`` is how many are read at the same time: 0 for as many as the processor suits, 1 for
-    one after the other. A copy that fails leaves nothing behind and stops no other. ``found`` gets
-    the results by their number, also those that were there when an exception ended the call.
+    one after the other; ``alternate`` makes reading and writing take turns. A copy that fails
+    leaves nothing behind and stops no other. ``found`` gets the results by their number, also those
+    that were there when an exception ended the call.
     """
     sources = [job.source for job in jobs]
     native = [(job.source, job.target, job.ranges) for job in jobs]
@@ -96,6 +98,7 @@ def copy_many(
             native,
             publish=False,
             streams=streams,
+            alternate=alternate,
             reflink=reflink,
             found=results,
             on_done=_hashed_first(sources, on_done),
