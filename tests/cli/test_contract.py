@@ -191,6 +191,22 @@ def test_drives(cellar: Cellar, tmp_path: Path) -> None:
     assert one["kind"] in {"ssd", "hdd", "unknown"}
 
 
+def test_bench(cellar: Cellar, tmp_path: Path) -> None:
+    found = cellar("bench", tmp_path, "--size", "4MiB", "--json").json()
+    case = {
+        "name": str,
+        "size_bytes": int,
+        "seconds": float,
+        "rounds": [float],
+        "bytes_per_second": float,
+    }
+    drive = {"path": str, "kind": str, "confidence": str, "devices": [str], "reason": str}
+    drive["concurrency"] = int
+    shape = {"drive": drive, "cases": [case], "bottleneck": str, "sha256_backend": str}
+    assert_shape(found, shape)
+    assert found["bottleneck"] in {one["name"] for one in found["cases"]}
+
+
 def test_config_and_completion(cellar: Cellar) -> None:
     settings = cellar("config", "show", "--json").json()
     assert_shape(settings, {"settings": [{"name": str, "origin": str}]})

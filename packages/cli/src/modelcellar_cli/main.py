@@ -26,6 +26,7 @@ VERBS = {
     "hash": ("hash", "Print or check the BLAKE3 and SHA-256 digests of files."),
     "inspect": ("inspect", "Tell what files are, by their bytes."),
     "drives": ("drives", "Tell what the storage under paths is, and why we think so."),
+    "bench": ("bench", "Measure how fast a drive copies and digests."),
     "config": ("config", "Show the settings and where they come from."),
     "completion": ("completion", "Print the shell's completion script."),
 }

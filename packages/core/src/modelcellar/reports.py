@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from modelcellar.records import (
     NO_PICKLE,
+    Drive,
     ErrorInfo,
     FileFormat,
     Finding,
@@ -135,3 +136,24 @@ class PurgeReport:
     model_ids: tuple[str, ...]
     size_bytes: int
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BenchCase:
+    """One way to work on the same bytes: ``seconds`` is the median of ``rounds``, in seconds."""
+
+    name: str
+    size_bytes: int
+    seconds: float
+    rounds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """What a drive does. ``bottleneck`` names the case that one copy waits for."""
+
+    path: str
+    drive: Drive
+    cases: tuple[BenchCase, ...]
+    bottleneck: str
+    sha256_backend: str

@@ -54,8 +54,14 @@ def command(options: Options, files: tuple[str, ...], list_file: str | None) -> 
             only = [hashed.digests.sha256]
             write_names(only if options.quiet else tag_lines(path, hashed.digests))
     if options.json:
+        from modelcellar.io.hashing import SHA256_BACKEND
+
         emit_json(
-            {"files": [_file_to_json(one) for one in done], "errors": errors_to_json(failures)}
+            {
+                "files": [_file_to_json(one) for one in done],
+                "errors": errors_to_json(failures),
+                "sha256_backend": SHA256_BACKEND,
+            }
         )
     if not failures:
         return ExitCode.DONE

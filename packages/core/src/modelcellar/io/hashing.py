@@ -7,9 +7,16 @@ from typing import Literal
 
 import modelcellar_hashing
 from modelcellar.records import CopyJob, Digests, HashedFile
-from modelcellar_hashing import SourceChangedError, first_extent, probe_latency, sync_folder
+from modelcellar_hashing import (
+    SHA256_BACKEND,
+    SourceChangedError,
+    first_extent,
+    probe_latency,
+    sync_folder,
+)
 
 __all__ = [
+    "SHA256_BACKEND",
     "ByteProgress",
     "OnDone",
     "Reflink",

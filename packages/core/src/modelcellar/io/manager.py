@@ -99,6 +99,14 @@ class IoManager:
             done_bytes += _bytes_of(dict(enumerate(mine)))
         return [results[number] for number in range(len(paths))]
 
+    def drive(self, path: Path) -> Drive:
+        """The drive under ``path``.
+
+        Raises:
+            OSError: there is nothing at ``path``.
+        """
+        return self.drive_of(path, overrides=self.overrides)
+
     def plan(self, sources: Sequence[Path], target: Path | None) -> Iterator[Plan]:
         """How to read ``sources``, and to write them all below ``target`` if there is one."""
         facts = [_Facts.of(path) for path in sources]
@@ -140,7 +148,7 @@ class IoManager:
             try:
                 device = path.stat().st_dev
                 if device not in self._drives and size_bytes >= MEASURED_FROM_BYTES:
-                    self._drives[device] = self.drive_of(path, overrides=self.overrides)
+                    self._drives[device] = self.drive(path)
             except OSError:
                 return None
             return self._drives.get(device)
