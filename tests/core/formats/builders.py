@@ -137,6 +137,22 @@ def onnx_tensor(shape: Sequence[int], *, external: bool = False) -> bytes:
     return dims + number_field(2, 1) + bytes_field(8, b"w") + number_field(14, int(external))
 
 
+def onnx_external_tensor(
+    location: bytes, *, elements: int = 64, type_id: int = 1, **more: str
+) -> bytes:
+    pairs = {"location": location} | {key: value.encode() for key, value in more.items()}
+    return (
+        number_field(1, elements)
+        + number_field(2, type_id)
+        + bytes_field(8, b"w")
+        + b"".join(
+            bytes_field(13, bytes_field(1, key.encode()) + bytes_field(2, value))
+            for key, value in pairs.items()
+        )
+        + number_field(14, 1)
+    )
+
+
 def onnx_parts(*, tensors: Sequence[bytes] = ()) -> list[bytes]:
     graph = bytes_field(1, bytes_field(4, b"Relu")) + bytes_field(2, b"main")
     graph += b"".join(bytes_field(5, tensor) for tensor in tensors)

@@ -39,6 +39,8 @@ FIRST_IR_WITH_OPSETS = 3
 MAX_KEPT_PROPS = 64
 MAX_INPUTS = 32
 MAX_LOCATIONS = 256
+MAX_NEEDED_FILES = 16_384
+MAX_FIELDS_FOR_NEEDED = 4_000_000
 MAX_PATH_BYTES = 4096
 MAX_TENSORS = 65_536
 MAX_DIMENSIONS = 16
@@ -79,6 +81,7 @@ class _Outline:
     tensors: list[Tensor] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     locations: dict[str, bool] = field(default_factory=dict)
+    needed: dict[str, int] = field(default_factory=dict)
     graph_name: str = ""
     nodes: int = 0
     initializers: int = 0
@@ -120,10 +123,21 @@ def inspect(cursor: Cursor) -> Reading:
     )
 
 
+def needed_files(cursor: Cursor) -> dict[str, int] | None:
+    """The locations of external data as they are written, and how many bytes each must have.
+
+    Neither clean nor checked; "" for a tensor that names none. ``None``: more than is read here.
+    """
+    reader = _Reader(cursor, MAX_FIELDS_FOR_NEEDED)
+    reader.read()
+    needed = reader.outline.needed
+    return needed if reader.outline.is_counted and len(needed) <= MAX_NEEDED_FILES else None
+
+
 class _Reader:
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, inner_fields: int = MAX_INNER_FIELDS) -> None:
         self._cursor = cursor
-        self._inner_fields_left = MAX_INNER_FIELDS
+        self._inner_fields_left = inner_fields
         self.outline = _Outline()
 
     def read(self) -> None:
@@ -205,6 +219,7 @@ class _Reader:
     def _tensor(self, tensor: Field, *, is_constant: bool = False) -> None:
         dims: list[int] = []
         name, data_type, is_external = "", 0, False
+        pairs: dict[bytes, bytes] = {}
         for item in self._inner_fields(tensor):
             if item.number == 1 and item.wire == VARINT:
                 dims.append(item.value)
@@ -215,7 +230,7 @@ class _Reader:
             elif item.number == 8 and item.wire == BYTES:
                 name = self._text(item, 256)
             elif item.number == 13 and item.wire == BYTES:
-                self._external(item)
+                self._external(item, pairs)
             elif item.number == 14:
                 is_external = item.value == 1
         elements = 1
@@ -225,6 +240,8 @@ class _Reader:
                 # Said at the end: until then it is not certain that this is ONNX at all.
                 self.outline.has_overflow = True
                 return
+        if is_external:
+            self._need(pairs, elements, data_type)
         if is_constant and elements < LEAST_ELEMENTS:
             return  # An axis, a shape, an epsilon: no weights.
         outline = self.outline
@@ -243,13 +260,24 @@ class _Reader:
             values.append(varint(self._cursor))
         return values
 
-    def _external(self, item: Field) -> None:
+    def _need(self, pairs: dict[bytes, bytes], elements: int, data_type: int) -> None:
+        """What the file that an external tensor lies in must have up to the tensor's end."""
+        bits = int("".join(filter(str.isdigit, DATA_TYPES.get(data_type, "")[:4])) or 8)
+        start, length = (_size(pairs.get(key, b"0")) for key in (b"offset", b"length"))
+        end = start + max(length, (elements * bits + 7) // 8)
+        location = pairs.get(b"location", b"").decode(errors="surrogateescape")
+        needed = self.outline.needed
+        if location in needed or len(needed) <= MAX_NEEDED_FILES:
+            needed[location] = max(end, needed.get(location, 1))
+
+    def _external(self, item: Field, pairs: dict[bytes, bytes]) -> None:
         """One of the pairs that say where a tensor's bytes lie."""
         texts = {1: b"", 2: b""}
         for part in islice(fields(self._cursor, item.start, item.end), MAX_ENTRY_FIELDS):
             if part.number in texts and part.wire == BYTES:
                 self._cursor.seek(part.start)
                 texts[part.number] = self._cursor.take(min(part.end - part.start, MAX_PATH_BYTES))
+        pairs[texts[1]] = texts[2]
         if texts[1] == b"location" and len(self.outline.locations) < MAX_LOCATIONS:
             # Judged as it is written: a path is cut down when it is made fit to be shown.
             location = texts[2].decode(errors="replace")
@@ -289,6 +317,11 @@ class _Reader:
         self._cursor.seek(item.start)
         length = min(item.end - item.start, limit_bytes * 4)
         return clean_bytes(self._cursor.take(length), limit_bytes)
+
+
+def _size(text: bytes) -> int:
+    """A number of bytes as it is written; one that cannot be read asks for more than any file."""
+    return int(text) if len(text) < 20 and text.isdigit() else MAX_ELEMENTS
 
 
 def _fits(tag: int, known: dict[int, int]) -> bool:
