@@ -73,8 +73,10 @@ def write_transformers_folder(folder: Path, *, seed: int, shards: int = 2) -> Pa
 
 
 def write_diffusers_folder(folder: Path, *, seed: int) -> Path:
-    """``model_index.json`` with the weights in folders below."""
-    _write(folder / "model_index.json", b'{"_class_name": "StableDiffusionPipeline"}')
+    """``model_index.json`` with the weights in the folders that it names."""
+    index = {"_class_name": "StableDiffusionPipeline", "safety_checker": [None, None]}
+    index |= {part: ["diffusers", "AnyModel"] for part in ("scheduler", "unet", "vae")}
+    _write(folder / "model_index.json", json.dumps(index).encode())
     _write(folder / "scheduler" / "scheduler_config.json", b'{"num_train_timesteps": 1000}')
     for number, part in enumerate(("unet", "vae")):
         _write(folder / part / "config.json", b'{"in_channels": 4}')

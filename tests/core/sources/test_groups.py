@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelcellar.sources import NotTaken, Source, find_sources
-from tests.core.formats.builders import gguf_file, gguf_tensor, gguf_text_pair
+from tests.core.formats.builders import gguf_file, gguf_pair, gguf_tensor, gguf_text_pair
 from tests.support.models import (
     write_diffusers_folder,
     write_gguf,
@@ -20,21 +21,7 @@ from tests.support.models import (
     write_safetensors,
     write_transformers_folder,
 )
-
-
-def found(*paths: Path) -> dict[str, list[str]]:
-    """Name of each source -> its files, companions in brackets; kinds of what is not taken."""
-    shown: dict[str, list[str]] = {}
-    for item in find_sources(paths):
-        if isinstance(item, Source):
-            names = [
-                f"[{one.relative}]" if one.is_companion else one.relative for one in item.files
-            ]
-            assert item.name not in shown
-            shown[item.name] = names
-        else:
-            shown.setdefault(f"{item.kind} {item.error.code}", []).append(item.path.name)
-    return shown
+from tests.support.sources import found, refusal
 
 
 def write_shards(folder: Path, stem: str, numbers: Sequence[int], total: int, ending: str) -> None:
@@ -91,6 +78,14 @@ class TestShards:
         assert isinstance(item, NotTaken)
         assert "model-00003-of-00003" in item.error.message
 
+    @pytest.mark.parametrize("total", [10_002, 99_999])
+    def test_number_of_very_many_parts(self, source_folder: Path, total: int) -> None:
+        write_shards(source_folder, "x", [1], total, ".gguf")
+        for path in (source_folder, source_folder / f"x-00001-of-{total}.gguf"):
+            message = refusal(path).error.message
+            assert f"1 of {total:,} parts" in message
+            assert f"and {total - 6:,} more" in message
+
     @pytest.mark.parametrize(
         "text", ["", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 1}}', "[" * 9999]
     )
@@ -146,10 +141,7 @@ class TestCompanions:
         write_safetensors(source_folder / "m.safetensors", seed=1)
         (source_folder / name).write_bytes(b"plain words\n")
         assert found(source_folder) == {"m": ["m.safetensors", f"[{name}]"]}
-        assert found(source_folder / "m.safetensors") in (
-            {"m": ["m.safetensors", f"[{name}]"]},
-            {"m": ["m.safetensors"]} if name == "m.PNG" else {},
-        )
+        assert found(source_folder / "m.safetensors") == {"m": ["m.safetensors", f"[{name}]"]}
 
     @pytest.mark.parametrize(
         "name", ["n.png", "m2.png", "notes.txt", "M.png", "m.html", "m.zip.part"]
@@ -169,6 +161,47 @@ class TestCompanions:
             "foo": ["foo.safetensors", "[foo.json]"],
             "foo.bar": ["foo.bar.safetensors", "[foo.bar.json]"],
         }
+
+    @pytest.mark.parametrize(
+        "name", ["big.png", "big.yaml", "big.civitai.info", "big.metadata.json", "big.gguf.sha256"]
+    )
+    def test_go_with_a_split_model(self, source_folder: Path, name: str) -> None:
+        write_shards(source_folder, "big", [1, 2], 2, ".gguf")
+        (source_folder / name).write_text("plain words")
+        [files] = found(source_folder).values()
+        assert files[2:] == [f"[{name}]"]
+        assert found(source_folder / "big-00002-of-00002.gguf") == {"big": files}
+
+    def test_of_a_split_model_and_a_single_one_go_to_one(self, source_folder: Path) -> None:
+        write_shards(source_folder, "big", [1, 2], 2, ".safetensors")
+        write_safetensors(source_folder / "big.safetensors", seed=9)
+        write_picture(source_folder / "big.png")
+        sources = [item for item in find_sources([source_folder]) if isinstance(item, Source)]
+        assert [[f.relative for f in source.files if f.is_companion] for source in sources] == [
+            [],
+            ["big.png"],
+        ]
+
+    def test_do_not_depend_on_how_one_asks(self, source_folder: Path) -> None:
+        for seed, name in enumerate(("a.safetensors", "a.sft", "a.preview.safetensors")):
+            write_safetensors(source_folder / name, seed=seed)
+        for name in ("a.png", "a.json", "a.preview.png", "a.sft.sha256"):
+            write_picture(source_folder / name)
+        by_folder = [item for item in find_sources([source_folder]) if isinstance(item, Source)]
+        assert {item.path.name: sorted(f.relative for f in item.files) for item in by_folder} == {
+            "a.safetensors": ["a.json", "a.png", "a.safetensors"],
+            "a.preview.safetensors": ["a.preview.png", "a.preview.safetensors"],
+            "a.sft": ["a.sft", "a.sft.sha256"],
+        }
+        for item in by_folder:
+            [alone] = find_sources([item.path])
+            assert isinstance(alone, Source)
+            assert {file.path for file in alone.files} == {file.path for file in item.files}
+
+    def test_name_that_leaves_no_room_for_one(self, source_folder: Path) -> None:
+        name = "n" * 240 + ".safetensors"
+        write_safetensors(source_folder / name, seed=1)
+        assert found(source_folder / name) == found(source_folder) == {"n" * 240: [name]}
 
     def test_two_models_of_one_stem_are_never_mixed(self, source_folder: Path) -> None:
         write_safetensors(source_folder / "foo.safetensors", seed=1)
@@ -208,29 +241,99 @@ class TestCompanions:
 
 
 class TestProjector:
-    def write_mmproj(self, path: Path) -> None:
+    def write(self, path: Path, width: int | None, **names: str) -> None:
+        pairs = [gguf_text_pair("general.architecture", "llama")]
+        pairs += [gguf_text_pair(f"general.{key}", value) for key, value in names.items()]
+        if width is not None:
+            pairs.append(gguf_pair("llama.embedding_length", 4, struct.pack("<I", width)))
+        path.write_bytes(
+            gguf_file(pairs, [gguf_tensor("token_embd.weight", (32,), 0, 0)], bytes(128))
+        )
+
+    def write_mmproj(self, path: Path, width: int | None, **names: str) -> None:
         pairs = [gguf_text_pair("general.architecture", "clip")]
+        pairs += [gguf_text_pair(f"general.{key}", value) for key, value in names.items()]
+        if width is not None:
+            pairs.append(gguf_pair("clip.vision.projection_dim", 4, struct.pack("<I", width)))
         path.write_bytes(gguf_file(pairs, [gguf_tensor("v.patch", (32,), 0, 0)], bytes(128)))
 
-    def test_goes_with_the_one_model_beside_it(self, source_folder: Path) -> None:
-        write_gguf(source_folder / "vlm.gguf", seed=1)
-        self.write_mmproj(source_folder / "any-name.gguf")
-        assert found(source_folder) == {"vlm": ["vlm.gguf", "any-name.gguf"]}
+    def test_goes_with_the_one_model_that_it_fits(self, source_folder: Path) -> None:
+        self.write(source_folder / "vlm.gguf", 4096)
+        self.write(source_folder / "other.gguf", 2048)
+        self.write_mmproj(source_folder / "any-name.gguf", 4096)
+        write_picture(source_folder / "vlm.png")
+        files = ["vlm.gguf", "any-name.gguf", "[vlm.png]"]
+        assert found(source_folder) == {"vlm": files, "other": ["other.gguf"]}
+        assert found(source_folder / "vlm.gguf") == {"vlm": files}
+        assert found(*sorted(source_folder.glob("*.gguf"))) == found(source_folder)
+
+    def test_each_goes_with_its_own(self, source_folder: Path) -> None:
+        for name, width in (("gemma", 2560), ("qwen", 3584)):
+            self.write(source_folder / f"{name}.gguf", width)
+            self.write_mmproj(source_folder / f"mmproj-{name}.gguf", width)
+        assert found(source_folder) == {
+            "gemma": ["gemma.gguf", "mmproj-gemma.gguf"],
+            "qwen": ["qwen.gguf", "mmproj-qwen.gguf"],
+        }
+
+    def test_of_other_models_stay_by_themselves(self, source_folder: Path) -> None:
+        self.write(source_folder / "llama-8b.gguf", 4096)
+        self.write_mmproj(source_folder / "mmproj-qwen.gguf", 3584)
+        self.write_mmproj(source_folder / "mmproj-gemma.gguf", 2560)
+        assert len(found(source_folder)) == 3
+
+    @pytest.mark.parametrize(
+        ("model", "projector", "is_one"),
+        [
+            ({"name": "Qwen2.5 7B"}, {"name": "Qwen2 VL 7B"}, False),
+            ({"basename": "Qwen2.5"}, {"basename": "Qwen2.5-VL"}, False),
+            ({"name": "Gemma 3 4b It Uncensored"}, {"name": "gemma-3-4b-it"}, True),
+            ({"basename": "gemma-3", "name": "A Tune"}, {"basename": "Gemma-3"}, True),
+            ({"name": "Tune"}, {}, True),
+        ],
+    )
+    def test_names_must_not_contradict(
+        self,
+        source_folder: Path,
+        model: dict[str, str],
+        projector: dict[str, str],
+        is_one: bool,
+    ) -> None:
+        self.write(source_folder / "m.gguf", 3584, **model)
+        self.write_mmproj(source_folder / "p.gguf", 3584, **projector)
+        assert len(found(source_folder)) == (1 if is_one else 2)
+
+    @pytest.mark.parametrize(
+        ("name", "is_one"), [("Some VLM", True), ("Other", False), ("", False)]
+    )
+    def test_without_a_width_the_names_must_agree(
+        self, source_folder: Path, name: str, is_one: bool
+    ) -> None:
+        self.write(source_folder / "m.gguf", 3584, name="Some VLM")
+        self.write_mmproj(source_folder / "p.gguf", None, name=name)
+        assert len(found(source_folder)) == (1 if is_one else 2)
 
     def test_goes_with_a_split_model(self, source_folder: Path) -> None:
-        write_shards(source_folder, "big", [1, 2], 2, ".gguf")
-        self.write_mmproj(source_folder / "mmproj.gguf")
+        self.write(source_folder / "big-00001-of-00002.gguf", 4096)
+        write_gguf(source_folder / "big-00002-of-00002.gguf", seed=2)
+        self.write_mmproj(source_folder / "mmproj.gguf", 4096)
         assert [len(files) for files in found(source_folder).values()] == [3]
 
     def test_stays_by_itself_among_several(self, source_folder: Path) -> None:
-        write_gguf(source_folder / "q4.gguf", seed=1)
-        write_gguf(source_folder / "q8.gguf", seed=2)
-        self.write_mmproj(source_folder / "mmproj.gguf")
+        self.write(source_folder / "q4.gguf", 4096)
+        self.write(source_folder / "q8.gguf", 4096)
+        self.write_mmproj(source_folder / "mmproj.gguf", 4096)
         assert found(source_folder) == {
             "mmproj": ["mmproj.gguf"],
             "q4": ["q4.gguf"],
             "q8": ["q8.gguf"],
         }
+
+    def test_one_of_two_is_not_chosen(self, source_folder: Path) -> None:
+        self.write(source_folder / "m.gguf", 4096)
+        for precision in ("f16", "f32"):
+            self.write_mmproj(source_folder / f"mmproj-{precision}.gguf", 4096)
+        assert len(found(source_folder)) == 3
 
     def test_name_alone_makes_none(self, source_folder: Path) -> None:
         write_gguf(source_folder / "mmproj-x.gguf", seed=1)

@@ -1,54 +1,33 @@
 """Puts together the files of one folder that are parts of one model.
 
-Parts of a split model (``x-00001-of-00003.gguf``) and their index, the projector beside its
-language model, the external data of an ONNX file, and companions. What is left over is a model of
-its own. Numbers alone (``epoch_00001``) make no parts: only a name that says of how many it is one.
+Parts of a split model and their index, the projector beside its language model, external data,
+and companions. ONNX files that say their weights are in the same file become one model: neither is
+whole without it, and taking it along with one would take it away from the other. What is left over
+is a model of its own.
 """
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelcellar import naming
 from modelcellar.formats import inspect_model
-from modelcellar.records import FileFormat, ModelType
+from modelcellar.records import FileFormat
 from modelcellar.sources.companions import find_companions
+from modelcellar.sources.external import Needs, Trouble, external_data, needs_of, refuse
+from modelcellar.sources.parts import Part, index_name, indexed, missing_parts
+from modelcellar.sources.projectors import is_projector, is_text_model, pairs
 from modelcellar.sources.source import NotTaken, Source, SourceFile, refused
 
-__all__ = ["Part", "external_data", "group_files", "index_name"]
-
-MAX_INDEX_BYTES = 32 << 20
-SHOWN_MISSING = 5
-_PART = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<total>[0-9]{5})(?P<ending>\.\w+)")
+__all__ = ["Group", "group_files"]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A name that says which part of which set it is."""
+class Group:
+    """What becomes of some files of a folder, and the names of those that are meant."""
 
-    stem: str
-    number: int
-    total: int
-    ending: str
-
-    @classmethod
-    def of(cls, name: str) -> "Part | None":
-        """The part that a file of this name is, if it is one."""
-        match = _PART.fullmatch(name)
-        if match is None or not 1 <= int(match["number"]) <= int(match["total"]):
-            return None
-        return cls(match["stem"], int(match["number"]), int(match["total"]), match["ending"])
-
-    @property
-    def set_key(self) -> tuple[str, int, str]:
-        """The same for all parts of one set."""
-        return (self.stem, self.total, self.ending)
-
-    def name_of(self, number: int) -> str:
-        """The name of another part of the set."""
-        return f"{self.stem}-{number:05}-of-{self.total:05}{self.ending}"
+    item: Source | NotTaken
+    names: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -57,50 +36,65 @@ class _Unit:
 
     name: str
     files: list[SourceFile]
+    needs: list[tuple[SourceFile, Needs]] = field(default_factory=list)
+    problem: NotTaken | None = None
 
     @property
-    def is_single(self) -> bool:
-        return len(self.files) == 1
+    def key(self) -> str:
+        return self.files[0].relative
 
-
-def index_name(part: Part) -> str:
-    """What transformers and diffusers call the list of all tensors of a split model."""
-    return f"{part.stem}{part.ending}.index.json"
+    @property
+    def wanted(self) -> set[str]:
+        return {name for _, needs in self.needs for name in needs.files}
 
 
 def group_files(
-    models: Sequence[SourceFile], others: Sequence[SourceFile]
-) -> tuple[list[Source | NotTaken], list[SourceFile]]:
+    models: Sequence[SourceFile],
+    others: Sequence[SourceFile],
+    *,
+    exclude: Path | None = None,
+    only: str | None = None,
+) -> tuple[list[Group], list[SourceFile]]:
     """The models of one folder, and the files that belong to none.
 
     Args:
         models: files that may be models, those that are refused among them.
         others: what else lies there.
+        exclude: the library, of which nothing is taken.
+        only: the name of a file; only what becomes of it is told then.
 
     Raises:
         OSError: a file cannot be read.
     """
-    by_name = {file.relative: file for file in others}
-    wanted = {name for file in models for name in external_data(file)}
-    apart = {file.relative: file for file in models if file.relative in wanted and _is_raw(file)}
-    by_name |= apart
-    units: list[_Unit] = []
-    found: list[Source | NotTaken] = []
-    for unit in _units([file for file in models if file.relative not in apart]):
-        problem = _problem(unit, by_name)
-        if problem is not None:
-            found.append(problem)
-            _take_index(unit, by_name)
-        else:
-            unit.files += [*_take_index(unit, by_name), *_take_external_data(unit, by_name)]
-            units.append(unit)
-    units = _join_projector(units)
-    singles = [unit.files[0] for unit in units if unit.is_single]
-    companions = find_companions(singles, list(by_name.values()))
-    found += [_as_source(unit, companions.get(unit.files[0].relative, [])) for unit in units]
-    taken = {file.relative for files in companions.values() for file in files}
-    left = [file for name, file in by_name.items() if name not in taken]
-    return sorted(found, key=lambda item: item.path), left
+    needs = {file.relative: needs_of(file) for file in models}
+    wanted = {name for needed in needs.values() for name in needed.files}
+    # What another file needs, and is nothing by itself, is no model whatever its name ends in.
+    apart = {file.relative for file in models if file.relative in wanted and _is_raw(file)}
+    beside = {file.relative: file for file in (*models, *others)}
+    left = {file.relative: file for file in others} | {name: beside[name] for name in apart}
+    units = _units([file for file in models if file.relative not in apart])
+    for unit in units:
+        unit.needs = [(file, needs[file.relative]) for file in unit.files]
+    units = _join_by_data(units, {name for name in wanted if name in left})
+    for unit in units:
+        unit.problem = _problem(unit, left)
+        if unit.problem is None:
+            _complete(unit, beside, exclude)
+        if (index := _index(unit, left)) is not None:
+            unit.files.append(index)
+        for file in unit.files:
+            left.pop(file.relative, None)
+    units = _join_projectors(units)
+    sound = {unit.key: unit.files for unit in units if unit.problem is None}
+    companions = find_companions(sound, list(left.values()))
+    for file in (file for files in companions.values() for file in files):
+        del left[file.relative]
+    groups = [
+        _group(unit, companions.get(unit.key, []))
+        for unit in units
+        if only is None or any(file.relative == only for file in unit.files)
+    ]
+    return sorted(groups, key=lambda group: group.item.path), list(left.values())
 
 
 def _units(models: Iterable[SourceFile]) -> list[_Unit]:
@@ -117,96 +111,81 @@ def _units(models: Iterable[SourceFile]) -> list[_Unit]:
     return units
 
 
-def _problem(unit: _Unit, others: Mapping[str, SourceFile]) -> NotTaken | None:
+def _join_by_data(units: Sequence[_Unit], data: set[str]) -> list[_Unit]:
+    """Units that need the same file of ``data`` are one; the first by name gives it its name."""
+    joined: list[_Unit] = []
+    for unit in sorted(units, key=lambda unit: unit.key):
+        sharing = [other for other in joined if other.wanted & unit.wanted & data]
+        first = sharing[0] if sharing else unit
+        for other in [*sharing[1:], unit] if sharing else []:
+            first.files += other.files
+            first.needs += other.needs
+        gone = {id(other) for other in sharing[1:]}
+        joined = [other for other in joined if id(other) not in gone]
+        if not sharing:
+            joined.append(unit)
+    return joined
+
+
+def _problem(unit: _Unit, left: Mapping[str, SourceFile]) -> NotTaken | None:
     """Why the unit cannot come in: a part is missing, or refused by itself."""
     first = unit.files[0]
     for file in unit.files:
         if (refusal := file.inspection.refusal) is not None:
-            where = "" if unit.is_single else f"{naming.display(file.relative)}: "
+            where = "" if len(unit.files) == 1 else f"{naming.display(file.relative)}: "
             return refused(file.path, refusal.code, where + refusal.reason, refusal.remedy)
     part = Part.of(first.relative)
     if part is None:
         return None
     present = {file.relative for file in unit.files}
-    wanted = {part.name_of(number) for number in range(1, min(part.total, 10_000) + 1)}
-    index = others.get(index_name(part))
-    missing = sorted((wanted | _indexed(index)) - present)
-    if not missing:
+    reason = missing_parts(part, present, indexed(left.get(index_name(part))))
+    if reason is None:
         return None
-    shown = ", ".join(naming.display(name) for name in missing[:SHOWN_MISSING])
-    more = f" and {len(missing) - SHOWN_MISSING} more" if len(missing) > SHOWN_MISSING else ""
-    return refused(
-        first.path,
-        "incomplete",
-        f"{len(present)} of {len(wanted)} parts are here; missing: {shown}{more}",
-        "Get the missing parts, put them beside these, and import again.",
-    )
+    remedy = "Get the missing parts, put them beside these, and import again."
+    return refused(first.path, "incomplete", reason, remedy)
 
 
-def _indexed(index: SourceFile | None) -> set[str]:
-    """The names of parts that an index lists, if it can be read as one."""
-    if index is None or index.stamp.size_bytes > MAX_INDEX_BYTES:
-        return set()
-    with index.path.open("rb") as file:
-        data = file.read(MAX_INDEX_BYTES)
-    try:
-        tensors = json.loads(data)["weight_map"]
-        return {name for name in tensors.values() if Part.of(name) is not None}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return set()
+def _complete(unit: _Unit, beside: Mapping[str, SourceFile], exclude: Path | None) -> None:
+    """Adds the data that the unit's files need, or says why they cannot be had."""
+    data: dict[str, SourceFile] = {}
+    for file, needs in unit.needs:
+        found = external_data(needs, file.path.parent, beside, exclude)
+        if isinstance(found, Trouble):
+            unit.problem = refuse(unit.files[0].path, file, found)
+            return
+        data |= {one.relative: one for one in found}
+    unit.files += data.values()
 
 
-def _take_index(unit: _Unit, others: dict[str, SourceFile]) -> list[SourceFile]:
-    part = Part.of(unit.files[0].relative)
-    index = others.pop(index_name(part), None) if part is not None else None
-    return [] if index is None else [index]
-
-
-def _take_external_data(unit: _Unit, others: dict[str, SourceFile]) -> list[SourceFile]:
-    """The files that an ONNX or TensorFlow.js file says its weights are in."""
-    return [others.pop(name) for name in external_data(unit.files[0]) if name in others]
-
-
-def external_data(file: SourceFile) -> list[str]:
-    """The neighbours that hold the weights of a file, as it says itself."""
-    names = file.inspection.facts.get("external_data", [])
-    return [name for name in dict.fromkeys(names) if "/" not in name and name != file.relative]
+def _index(unit: _Unit, left: Mapping[str, SourceFile]) -> SourceFile | None:
+    part = Part.of(unit.key)
+    return None if part is None else left.get(index_name(part))
 
 
 def _is_raw(file: SourceFile) -> bool:
     """Whether the bytes say nothing by themselves, as those of external data do."""
-    return file.inspection.format is FileFormat.UNKNOWN and file.inspection.refusal is None
+    return file.inspection.format is FileFormat.UNKNOWN or file.inspection.refusal is not None
 
 
-def _join_projector(units: list[_Unit]) -> list[_Unit]:
-    """A projector belongs to the language model beside it, if there is exactly one."""
-    projectors = [unit for unit in units if _is_projector(unit.files[0])]
-    texts = [unit for unit in units if _is_text_gguf(unit.files[0])]
-    if not projectors or len(texts) != 1:
-        return units
-    (text,) = texts
-    joined = _Unit(text.name, text.files + [file for unit in projectors for file in unit.files])
-    apart = [unit for unit in units if unit is not text and unit not in projectors]
-    return [*apart, joined]
+def _join_projectors(units: Sequence[_Unit]) -> list[_Unit]:
+    sound = {unit.key: unit for unit in units if unit.problem is None}
+    texts = {key: unit.files[0] for key, unit in sound.items() if is_text_model(unit.files[0])}
+    projectors = {key: unit.files[0] for key, unit in sound.items() if is_projector(unit.files[0])}
+    joined = pairs(texts, projectors)
+    for text, projector in joined.items():
+        sound[text].files += sound[projector].files
+    gone = set(joined.values())
+    return [unit for unit in units if unit.key not in gone]
 
 
-def _is_projector(file: SourceFile) -> bool:
-    kind = file.inspection.findings.get("kind")
-    return kind is not None and kind.value == "mmproj"
-
-
-def _is_text_gguf(file: SourceFile) -> bool:
-    type_ = file.inspection.findings.get("type")
-    is_text = type_ is not None and type_.value == ModelType.LLM
-    return is_text and file.inspection.format is FileFormat.GGUF
-
-
-def _as_source(unit: _Unit, companions: list[SourceFile]) -> Source:
-    first = unit.files[0]
-    files = (*unit.files, *companions)
-    if unit.is_single:
-        return Source(first.path, unit.name, files, first.inspection.findings)
+def _group(unit: _Unit, companions: Sequence[SourceFile]) -> Group:
+    names = frozenset(file.relative for file in (*unit.files, *companions))
+    if unit.problem is not None:
+        return Group(unit.problem, names)
+    first, files = unit.files[0], (*unit.files, *companions)
+    if len(unit.files) == 1:
+        return Group(Source(first.path, unit.name, files, first.inspection.findings), names)
     known = [file for file in unit.files if file.inspection.format is not FileFormat.UNKNOWN]
-    weights = [file.path for file in known if not _is_projector(file)]
-    others = {file.relative: file.path for file in unit.files if file not in known}
-    return Source(first.path, unit.name, files, inspect_model(weights, others))
+    weights = [file.path for file in known if not is_projector(file) or file is first]
+    rest = {file.relative: file.path for file in unit.files if file not in known}
+    return Group(Source(first.path, unit.name, files, inspect_model(weights, rest)), names)

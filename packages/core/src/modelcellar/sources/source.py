@@ -10,8 +10,19 @@ from pathlib import Path
 from modelcellar.failures import failure
 from modelcellar.formats import in_words, inspect_file
 from modelcellar.records import ErrorInfo, FileFormat, Finding, Inspection
+from modelcellar.sources.litter import has_weights_name
 
-__all__ = ["NotTaken", "Source", "SourceFile", "Stamp", "failed", "look", "refused", "skipped"]
+__all__ = [
+    "NotTaken",
+    "Source",
+    "SourceFile",
+    "Stamp",
+    "failed",
+    "look",
+    "may_be_model",
+    "refused",
+    "skipped",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,15 @@ def look(path: Path, relative: str) -> SourceFile:
         OSError: it cannot be read.
     """
     return SourceFile(path, relative, Stamp.of(path), inspect_file(path))
+
+
+def may_be_model(file: SourceFile) -> bool:
+    """Whether a file met on the way is worth keeping, or must be told of because it cannot be."""
+    if file.inspection.refusal is not None:
+        return file.stamp.size_bytes > 0 or has_weights_name(file.path.name)
+    if file.inspection.format is not FileFormat.UNKNOWN:
+        return True
+    return file.inspection.facts.get("kind") is None and has_weights_name(file.path.name)
 
 
 def skipped(path: Path, code: str, reason: str) -> NotTaken:

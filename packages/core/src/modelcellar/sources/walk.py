@@ -2,27 +2,22 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from modelcellar.records import FileFormat
-from modelcellar.sources.companions import companion_names
+from modelcellar.sources.beside import Beside
 from modelcellar.sources.folders import is_model_folder, models_below, whole_folder
-from modelcellar.sources.groups import Part, external_data, group_files, index_name
-from modelcellar.sources.litter import (
-    IGNORED_FOLDERS,
-    UNFINISHED,
-    has_weights_name,
-    is_inside,
-    is_litter,
-)
+from modelcellar.sources.groups import group_files
+from modelcellar.sources.litter import IGNORED_FOLDERS, UNFINISHED, is_inside, is_litter
 from modelcellar.sources.source import (
     NotTaken,
     Source,
     SourceFile,
     failed,
     look,
+    may_be_model,
     refused,
     skipped,
 )
@@ -51,6 +46,8 @@ class _Walk:
         self._exclude = exclude
         self._seen: set[tuple[int, int]] = set()
         self._taken: set[Path] = set()
+        self._data_below: set[Path] = set()
+        self._beside = Beside()
 
     def run(self, paths: Sequence[Path]) -> Iterator[Item]:
         """All that becomes of ``paths``; what no model takes along is told of at the end."""
@@ -58,10 +55,7 @@ class _Walk:
         for path in paths:
             try:
                 for item in self._named(path):
-                    if isinstance(item, Source):
-                        self._taken.update(
-                            file.path for file in item.files if file.path != item.path
-                        )
+                    self._remember(item, path)
                     if isinstance(item, NotTaken) and item.error.code == "not_a_model":
                         refusals.append(item)
                     else:
@@ -70,6 +64,11 @@ class _Walk:
                 yield failed(path, error)
         # A shell's ``*`` names previews before or after the weights they belong to.
         yield from (item for item in refusals if item.path not in self._taken)
+
+    def _remember(self, item: Item, named: Path) -> None:
+        """What need not be looked at once more when it is named as well."""
+        if isinstance(item, Source):
+            self._taken.update(file.path for file in item.files if file.path != named)
 
     def _named(self, path: Path) -> Iterator[Item]:
         mode = path.stat().st_mode
@@ -82,7 +81,10 @@ class _Walk:
         elif stat.S_ISDIR(mode):
             yield from self._folder(path)
         elif path not in self._taken:
-            yield from _named_file(path)
+            group = self._beside.named_file(path, self._exclude)
+            # All parts of a set are refused together, however many of them were named.
+            self._taken.update(path.parent / name for name in group.names - {path.name})
+            yield group.item
 
     def _folder(self, root: Path) -> Iterator[Item]:
         """Everything below a folder in the order of names, however deep it is."""
@@ -113,12 +115,16 @@ class _Walk:
             return [whole_folder(folder, self._exclude, apart=frozenset(apart)), *apart]
         paths = [folder / name for name in sorted(names)]
         below = [path for path in paths if path.is_dir()]
-        items, files = _look_at([path for path in paths if path not in set(below)])
-        models = [file for file in files if _may_be_model(file)]
-        others = [file for file in files if not _may_be_model(file)]
-        found, left = group_files(models, others)
-        items += [_kept(item) for item in found]
+        elsewhere = {*below, *self._data_below}
+        odd, files = _look_at([path for path in paths if path not in elsewhere])
+        items: list[Item] = [*odd]
+        models = [file for file in files if may_be_model(file)]
+        others = [file for file in files if not may_be_model(file)]
+        groups, left = group_files(models, others, exclude=self._exclude)
+        items += [_kept(group.item) for group in groups]
         items += [_not_a_model(file) for file in left]
+        for group in groups:
+            self._data_below.update(folder / name for name in group.names if "/" in name)
         return sorted([*items, *below], key=_path_of)
 
     def _names_in(self, folder: Path) -> frozenset[str] | None:
@@ -142,9 +148,9 @@ def _path_of(item: Path | Item) -> Path:
     return item if isinstance(item, Path) else item.path
 
 
-def _look_at(paths: Sequence[Path]) -> tuple[list[Item], list[SourceFile]]:
+def _look_at(paths: Sequence[Path]) -> tuple[list[NotTaken], list[SourceFile]]:
     """The regular files among ``paths``, and why the others are none."""
-    items: list[Item] = []
+    items: list[NotTaken] = []
     files: list[SourceFile] = []
     for path in paths:
         try:
@@ -159,16 +165,10 @@ def _look_at(paths: Sequence[Path]) -> tuple[list[Item], list[SourceFile]]:
     return items, files
 
 
-def _may_be_model(file: SourceFile) -> bool:
-    """Whether a file met on the way is worth keeping, or must be told of because it cannot be."""
-    if file.inspection.refusal is not None:
-        return file.stamp.size_bytes > 0 or has_weights_name(file.path.name)
-    if file.inspection.format is not FileFormat.UNKNOWN:
-        return True
-    return file.inspection.facts.get("kind") is None and has_weights_name(file.path.name)
-
-
 def _not_a_model(file: SourceFile) -> NotTaken:
+    refusal = file.inspection.refusal
+    if refusal is not None and may_be_model(file):
+        return refused(file.path, refusal.code, refusal.reason, refusal.remedy)
     if file.stamp.size_bytes == 0:
         return skipped(file.path, "not_a_model", "an empty file")
     kind = file.inspection.facts.get("kind", "unknown content")
@@ -182,37 +182,3 @@ def _kept(item: Item) -> Item:
     if item.format is FileFormat.GGUF:
         return item  # A vocabulary by itself is something that people keep.
     return skipped(item.path, "not_a_model", f"not a model ({told.value})")
-
-
-def _named_file(path: Path) -> Iterator[Item]:
-    """A file the user named, with what belongs to it: taken unless it is plainly something else."""
-    if not path.is_file():
-        yield refused(path, "not_a_file", "not a regular file", "Give model files or folders.")
-        return
-    file = look(path, path.name)
-    kind = file.inspection.facts.get("kind")
-    if file.inspection.refusal is None and kind is not None:
-        remedy = "Unpack it first." if kind == "archive" else "Give model files or folders."
-        yield refused(path, "not_a_model", f"not a model but {kind}", remedy)
-        return
-    models, names = [file], companion_names(path.name)
-    part = Part.of(path.name)
-    if part is not None:
-        wanted = [part.name_of(number) for number in range(1, min(part.total, 10_000) + 1)]
-        models = [file, *_neighbours(path, wanted)]
-        names = [index_name(part)]
-    names += external_data(file)
-    others = _neighbours(
-        path, names, lambda other: not _may_be_model(other) or other.relative in names
-    )
-    found, _ = group_files(models, others)
-    yield from found
-
-
-def _neighbours(
-    path: Path, names: Sequence[str], wanted: Callable[[SourceFile], bool] = lambda _: True
-) -> list[SourceFile]:
-    """Regular files of these names beside ``path``, other than itself."""
-    beside = (path.with_name(name) for name in dict.fromkeys(names) if name != path.name)
-    files = [look(other, other.name) for other in beside if other.is_file()]
-    return [file for file in files if wanted(file)]
