@@ -63,6 +63,26 @@ def test_two_revisions_in_a_hub_cache_are_two_sources(source_folder: Path) -> No
     assert names(source_folder) == ["name", "name"]
 
 
+@pytest.mark.parametrize("folder", ["shared", "models--mine"])
+def test_file_beside_blobs_and_snapshots_is_found(source_folder: Path, folder: str) -> None:
+    for name in ("blobs", "snapshots"):
+        (source_folder / folder / name).mkdir(parents=True)
+    write_gguf(source_folder / folder / "mine.gguf", seed=1)
+    assert names(source_folder) == ["mine"]
+
+
+def test_folders_called_blobs_and_snapshots_make_no_cache(source_folder: Path) -> None:
+    write_gguf(source_folder / "blobs" / "a.gguf", seed=1)
+    write_gguf(source_folder / "snapshots" / "b.gguf", seed=2)
+    assert names(source_folder) == ["a", "b"]
+
+
+def test_hub_cache_under_another_name(source_folder: Path) -> None:
+    snapshot = write_hub_cache(source_folder, "org/name", seed=1)
+    snapshot.parents[1].rename(source_folder / "copy")
+    assert len(names(source_folder)) == 1
+
+
 def test_stamp_changes_with_everything_that_matters(source_folder: Path) -> None:
     path = write_gguf(source_folder / "a.gguf", seed=1)
 

@@ -1,6 +1,7 @@
 """Goes through the paths that the user named, in a stable order, and says what each becomes."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,9 @@ from modelcellar.sources.source import (
 )
 
 __all__ = ["find_sources"]
+
+CACHE_FOLDERS = frozenset({".no_exist", "blobs", "refs"})
+_CACHED = re.compile(r"(?:models|datasets|spaces)--")
 
 Item = Source | NotTaken
 
@@ -134,9 +138,9 @@ class _Walk:
             return None
         self._seen.add((found.st_dev, found.st_ino))
         names = frozenset(os.listdir(folder))  # noqa: PTH208 - names are what is wanted
-        if {"blobs", "snapshots"} <= names:
+        if {"blobs", "snapshots"} <= names and (_CACHED.match(folder.name) or "refs" in names):
             # The Hugging Face cache: each snapshot links to blobs, which would be found twice.
-            return frozenset({"snapshots"})
+            names -= CACHE_FOLDERS
         return frozenset(
             name
             for name in names
