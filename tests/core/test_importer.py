@@ -167,7 +167,7 @@ class TestDuplicates:
     ) -> None:
         folder = write_diffusers_folder(source_folder / "one", seed=1)
         library.import_paths([folder])
-        (folder / "vae").rename(folder / "vae_2")
+        (folder / "scheduler").rename(folder / "scheduler_2")
         assert statuses(library.import_paths([folder])) == {"one": "imported"}
 
     def test_duplicate_needs_no_space(

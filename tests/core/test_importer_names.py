@@ -56,17 +56,17 @@ class TestNames:
     ) -> None:
         folder = source_folder / os.fsdecode(b"\xff\xe9")
         write_diffusers_folder(folder, seed=1)
-        odd = b"un\xe9t"
-        (folder / "unet").rename(folder / os.fsdecode(odd))
+        odd = b"sch\xe9duler"
+        (folder / "scheduler").rename(folder / os.fsdecode(odd))
         [model] = library.import_paths([folder]).models
-        assert odd + b"/config.json" in content(library, model.id)
+        assert odd + b"/scheduler_config.json" in content(library, model.id)
         undone = library.undo()
         assert undone.model_ids == (model.id,)
         assert statuses(library.import_paths([folder], mode=ImportMode.MOVE)) == {
             folder.name: "imported"
         }
         library.undo()
-        assert os.fsencode(next(folder.glob("un*")).name) == odd
+        assert os.fsencode(next(folder.glob("sch*")).name) == odd
 
     @pytest.mark.parametrize(
         "name", ["a:b.gguf", "CON.gguf", "a\\b.gguf", "tab\t.gguf", "x.gguf ", "what?.gguf"]

@@ -164,6 +164,19 @@ class TestIncomplete:
         shown = found(source_folder)
         assert shown == {"refused incomplete": ["a.onnx"], "skipped not_a_model": ["w.data"]}
 
+    @pytest.mark.parametrize("as_one", [False, True])
+    def test_in_a_folder_of_a_model(self, source_folder: Path, as_one: bool) -> None:
+        write_safetensors(source_folder / "model.safetensors", seed=1)
+        (source_folder / "config.json").write_text('{"model_type": "bert"}')
+        write_onnx(source_folder / "onnx" / "model.onnx", "model.onnx_data")
+        [item] = find_sources([source_folder], as_one=as_one)
+        assert not isinstance(item, Source)
+        assert "onnx/model.onnx needs model.onnx_data" in item.error.message
+        write_raw(source_folder / "onnx" / "model.onnx_data")
+        [item] = find_sources([source_folder], as_one=as_one)
+        assert isinstance(item, Source)
+        assert len(item.files) == 4
+
 
 class TestClaims:
     """What an ONNX file says is its data, and is somebody else's."""

@@ -37,10 +37,10 @@ def test_each_folder_is_walked_once(source_folder: Path) -> None:
     assert names(source_folder, source_folder / "a", source_folder) == ["1"]
 
 
-def test_model_folder_ends_the_walk(source_folder: Path) -> None:
+def test_other_weights_below_a_model_folder_are_models(source_folder: Path) -> None:
     folder = write_transformers_folder(source_folder / "llm", seed=1)
     write_gguf(folder / "gguf" / "q4.gguf", seed=2)
-    assert names(source_folder) == ["llm"]
+    assert names(source_folder) == ["llm", "q4"]
 
 
 def test_adapter_folder_is_one_model(source_folder: Path) -> None:

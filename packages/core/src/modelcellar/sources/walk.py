@@ -9,7 +9,7 @@ from pathlib import Path
 
 from modelcellar.records import FileFormat
 from modelcellar.sources.beside import Beside
-from modelcellar.sources.folders import is_model_folder, models_below, whole_folder
+from modelcellar.sources.folders import find_model_folder, whole_folder
 from modelcellar.sources.groups import group_files
 from modelcellar.sources.litter import IGNORED_FOLDERS, UNFINISHED, is_inside, is_litter
 from modelcellar.sources.source import (
@@ -114,14 +114,14 @@ class _Walk:
         names = self._names_in(folder)
         if names is None:
             return []
-        if is_model_folder(folder):
-            apart = models_below(folder)
-            return [whole_folder(folder, self._exclude, apart=frozenset(apart)), *apart]
         paths = [folder / name for name in sorted(names)]
         below = [path for path in paths if path.is_dir()]
         elsewhere = {*below, *self._data_below}
         odd, files = _look_at([path for path in paths if path not in elsewhere])
+        whole = find_model_folder(folder, files, odd, below, exclude=self._exclude)
         items: list[Item] = [*odd]
+        if whole is not None:
+            items, files, below = [*whole.told], [*whole.left], [*whole.apart]
         models = [file for file in files if may_be_model(file)]
         others = [file for file in files if not may_be_model(file)]
         groups, left = group_files(models, others, exclude=self._exclude)
@@ -129,7 +129,8 @@ class _Walk:
         items += [_not_a_model(file) for file in left]
         for group in groups:
             self._data_below.update(folder / name for name in group.names if "/" in name)
-        return sorted([*items, *below], key=_path_of)
+        found = sorted([*items, *below], key=_path_of)
+        return found if whole is None else [whole.item, *found]
 
     def _names_in(self, folder: Path) -> frozenset[str] | None:
         """The names in a folder worth looking at; ``None`` for one seen before or our own."""
