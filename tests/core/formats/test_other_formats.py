@@ -67,9 +67,11 @@ def whisper_ggml() -> bytes:
     return b"lmgg" + struct.pack("<11i", *numbers) + bytes(100)
 
 
+WEIGHT = {"name": "dense/kernel", "shape": [3, 4], "dtype": "float32"}
+
+
 def tfjs_document(**changes: Any) -> bytes:
-    weights = [{"name": "dense/kernel", "shape": [3, 4], "dtype": "float32"}]
-    manifest = [{"paths": ["group1-shard1of1.bin"], "weights": weights}]
+    manifest = [{"paths": ["group1-shard1of1.bin"], "weights": [WEIGHT]}]
     document = {"format": "layers-model", "weightsManifest": manifest} | changes
     return json.dumps(document).encode()
 
@@ -152,7 +154,16 @@ class TestTfjs:
         assert found.facts["tensor_count"] == 1
 
     @pytest.mark.parametrize(
-        "changes", [{"format": "other"}, {"weightsManifest": 3}, {"weightsManifest": [{}]}]
+        "changes",
+        [
+            {"format": "other"},
+            {"weightsManifest": 3},
+            {"weightsManifest": [{}]},
+            *(
+                {"weightsManifest": [{"paths": [], "weights": [{**WEIGHT, "shape": shape}]}]}
+                for shape in ([10**400], [2**62, 2], [-1], [True], ["1"], None)
+            ),
+        ],
     )
     def test_other_json_is_json(self, changes: Mapping[str, Any]) -> None:
         found = inspect_bytes(tfjs_document(**changes))
@@ -195,6 +206,7 @@ class TestNumpy:
         np.savez(buffer, a=np.zeros(3), b=np.zeros((2, 2), "f4"))
         found = inspect_bytes(buffer.getvalue())
         assert (found.format, found.facts["tensor_count"]) == (FileFormat.NUMPY, 2)
+        assert "2 arrays" in found.summary
         np.savez_compressed(buffer := io.BytesIO(), a=np.zeros(3))
         assert inspect_bytes(buffer.getvalue()).format is FileFormat.NUMPY
 

@@ -156,6 +156,8 @@ def test_adapter_of_peft() -> None:
     assert (found["type"], found["kind"], found["rank"], found["alpha"]) == ("lora", "LoRA", 16, 32)
     assert found["base_model"] == "t5-large"
     assert told({"adapter_config.json": document | {"use_dora": True}})["kind"] == "DoRA"
+    for rank in (float("inf"), float("nan"), 2**80, True, "4", 0):
+        assert "rank" not in told({"adapter_config.json": document | {"r": rank}})
 
 
 def test_context_quantization_and_precision() -> None:
@@ -226,6 +228,11 @@ def test_no_document_makes_it_fail(documents: dict[str, Any]) -> None:
         assert finding.evidence
 
 
+def test_configuration_of_empty_lists_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type":"llama","x":[' + "[]," * 10**6 + "[]]}")
+    assert read_documents({"config.json": tmp_path / "config.json"}) == {}
+
+
 class TestFrontMatter:
     def test_is_read(self) -> None:
         data = b"---\r\nlicense: mit\r\ntags:\r\n- a\r\n---\r\n# Model\r\n"
@@ -240,12 +247,21 @@ class TestFrontMatter:
             b"---\na: &x [1]\nb: *x\n---\n",
             b"---\n!!python/object/apply:os.system [x]\n---\n",
             b"---\n: : :\n---\n",
+            *(
+                b"---\na: " + value + b"\n---\n"
+                for value in (b"!!bool x", b'!!int ""', b'!!float ""', b"!!timestamp x", b"!x y")
+            ),
             b"---\n" + b"[" * 5000 + b"\n---\n",
             b"---\n\xff\xfe: \0\n---\n",
         ],
     )
     def test_is_left_out_where_it_is_broken_or_hostile(self, data: bytes) -> None:
         assert read_front_matter(data) is None
+
+    def test_every_value_is_a_text(self) -> None:
+        data = b"---\na: 2020-99-99\nb: 0x\nc: yes\nd: 1__\ne: ~\n---\n"
+        expected = {"a": "2020-99-99", "b": "0x", "c": "yes", "d": "1__", "e": "~"}
+        assert read_front_matter(data) == expected
 
     def test_only_its_beginning_is_read(self, tmp_path: Path) -> None:
         card = tmp_path / "README.md"

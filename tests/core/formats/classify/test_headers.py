@@ -142,6 +142,16 @@ def test_tags_are_bounded_merged_and_most_frequent_first() -> None:
         (r"\\nas\alice\x.safetensors", "x.safetensors"),
         ("/workspace/alice/x.safetensors", "x.safetensors"),
         ("/home/alice", "~"),
+        ("built with -I/home/alice/inc", "built with -Iinc"),
+        ("-I/home/alice/inc", "-Iinc"),
+        ("host:/data/alice/z", "host:z"),
+        ("%2Fhome%2Falice%2Fz", "z"),
+        ("at %252Fhome%252falice", "at ~"),
+        ("trained at /home/alice smith/x", "trained at x"),
+        (r"trained at C:\Users\Alice B Smith\x", "trained at x"),
+        ("see ~alice/x", "see x"),
+        ("100%25 of a/b", "100%25 of a/b"),
+        ("https://host/home/page/x", "https://host/home/page/x"),
         ("stabilityai/sdxl-base", "stabilityai/sdxl-base"),
         ("https://huggingface.co/a/b", "https://huggingface.co/a/b"),
     ],
@@ -166,6 +176,15 @@ def test_no_private_path_is_left_anywhere() -> None:
         [dict(found.facts), {k: v.value for k, v in found.findings.items()}]
     )
     assert "train" in str(found.findings["description"].value)
+
+
+def test_numbers_that_are_no_counts() -> None:
+    digits = "1" + "0" * 400
+    folders = '{"1_a": {"img_count": ' + digits + "}}"
+    tags = '{"1_a": {"cat": 3, "dog": ' + digits + "}}"
+    found = told({"ss_dataset_dirs": folders, "ss_tag_frequency": tags})
+    assert found["tag_frequency"].value == {"cat": 3}
+    assert found["trigger_words"].value == ["cat"]
 
 
 def test_hash_in_a_header_is_not_the_one_of_the_file() -> None:

@@ -1,11 +1,11 @@
 """Reads the configuration that lies beside weights: bounded, parsed, never run."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import yaml
 
+from modelcellar.formats.bounded_json import parse_json
 from modelcellar.records import JsonValue
 
 __all__ = ["read_documents", "read_front_matter"]
@@ -18,7 +18,9 @@ JSON_NAMES = frozenset(
     | {"config_sentence_transformers.json"}
 )
 CARD = "README.md"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""The others make dates and numbers as well, and raise whatever comes up where none is there."""
+_YAML_ERRORS = (yaml.YAMLError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def read_documents(files: Mapping[str, Path]) -> dict[str, JsonValue]:
@@ -43,7 +45,8 @@ def read_documents(files: Mapping[str, Path]) -> dict[str, JsonValue]:
 def read_front_matter(data: bytes) -> JsonValue:
     """The YAML between the first two ``---`` lines of a model card; ``None`` if there is none.
 
-    An alias could make a small document huge, and no card needs one, so they are not read.
+    An alias could make a small document huge, a tag names a class, and no card needs either: such
+    a card is not read. Every value is a text, a list or a dict.
     """
     text = data.decode(errors="replace").replace("\r\n", "\n")
     start, _, rest = text.partition("\n")
@@ -51,15 +54,16 @@ def read_front_matter(data: bytes) -> JsonValue:
     if start.strip() != "---" or not end:
         return None
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(head, Loader=_LOADER)):
+        tokens = yaml.scan(head, Loader=_LOADER)
+        if any(isinstance(token, yaml.AliasToken | yaml.TagToken) for token in tokens):
             return None
         return yaml.load(head, Loader=_LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError):
+    except _YAML_ERRORS:
         return None
 
 
 def _json(data: bytes) -> JsonValue:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return parse_json(data)
+    except ValueError:
         return None

@@ -4,9 +4,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+from modelcellar.formats.private_paths import without_home_paths, without_private_paths
 from modelcellar.records import JsonValue
 
 MAX_TEXT_BYTES = 1024
+MAX_NAME_BYTES = 1024
 MAX_KEYS = 64
 
 # C0 and C1 controls can drive a terminal; bidirectional overrides can make one name look like
@@ -16,41 +18,30 @@ _UNWANTED = re.compile(
 )
 
 
-# Folders of the machine that a model was trained on tell its owner's name. A path is two or more
-# names, each after a separator; one in a home folder may follow anything, others must not be the
-# middle of an address ("https://host/a/b") or of a relative path.
-_NAMES = r"(?:[\\/]+[^\\/\s\"',;:*?<>|\[\](){}]+)"
-_PATH = re.compile(
-    rf"(?<![\w.:/\\-])(?:[A-Za-z]:{_NAMES}+|{_NAMES}{{2,}})"
-    rf"|(?<![\w/\\])(?:[A-Za-z]:)?[\\/]+(?:home|Users|root)(?:{_NAMES}+)",
-    re.IGNORECASE,
-)
-_WHOLE_PATH = re.compile(r"(?:[A-Za-z]:[\\/]|\\\\|/(?:home|Users|root)/)[^\n]*", re.IGNORECASE)
-_SEPARATOR = re.compile(r"[\\/]+")
+def fit_text(text: str, limit_bytes: int = MAX_TEXT_BYTES) -> str:
+    """``text`` on one line, cut to ``limit_bytes`` of UTF-8, without control characters.
 
-
-def without_private_paths(text: str) -> str:
-    """``text`` with each path of somebody's machine cut down to its last name."""
-    if "/" not in text and "\\" not in text:
-        return text
-    if _WHOLE_PATH.fullmatch(text.strip()):
-        return _last_name(text.strip())
-    return _PATH.sub(lambda match: _last_name(match[0]), text)
-
-
-def _last_name(path: str) -> str:
-    names = _SEPARATOR.split(path.rstrip("\\/"))
-    is_home = len(names) >= 2 and names[-2].lower() in ("home", "users")
-    return "~" if is_home else names[-1]
+    For what has to stay what it is called; whatever a person wrote is for :func:`clean_text`.
+    """
+    # A character is at least one byte, so the rest of a huge value need not be looked at.
+    return _cut(_UNWANTED.sub(" ", text[: limit_bytes + 1]).strip(), limit_bytes)
 
 
 def clean_text(text: str, limit_bytes: int = MAX_TEXT_BYTES) -> str:
-    """``text`` on one line, cut to ``limit_bytes`` of UTF-8; no control characters, no paths."""
-    # A character is at least one byte, so the rest of a huge value need not be looked at.
-    cleaned = without_private_paths(_UNWANTED.sub(" ", text[: limit_bytes + 1])).strip()
-    encoded = cleaned.encode()
+    """The same, and without private paths."""
+    shown = _UNWANTED.sub(" ", text[: limit_bytes + 1])
+    return _cut(without_private_paths(shown).strip(), limit_bytes)
+
+
+def clean_name(name: str, limit_bytes: int = MAX_NAME_BYTES) -> str:
+    """The name of a tensor or an input as it may be shown: a slash in front is a part of it."""
+    return fit_text(without_home_paths(name[: limit_bytes + 1]), limit_bytes)
+
+
+def _cut(text: str, limit_bytes: int) -> str:
+    encoded = text.encode()
     if len(encoded) <= limit_bytes:
-        return cleaned
+        return text
     return encoded[: limit_bytes - 3].decode(errors="ignore") + "…"
 
 
@@ -79,10 +70,11 @@ def most_common(counts: Mapping[str, int], limit: int = MAX_KEYS) -> dict[str, i
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 tensor``, ``1,234 tensors``; a noun in -y becomes -ies."""
+    """``1 tensor``, ``1,234 tensors``, ``2 entries``, ``2 arrays``."""
     if count == 1:
         return f"1 {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+    is_entry = noun.endswith("y") and noun[-2] not in "aeiou"
+    return f"{count:,} {noun[:-1]}ies" if is_entry else f"{count:,} {noun}s"
 
 
 def kinds_line(counts: Mapping[str, int], limit: int = 3) -> str:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Security
 
-__all__ = ["AnyTensor", "Reading"]
+__all__ = ["AnyTensor", "Reading", "is_shape"]
+
+MAX_ELEMENTS = 2**63 - 1
+MAX_DIMENSIONS = 64
 
 
 class AnyTensor(Protocol):
@@ -23,6 +26,23 @@ class AnyTensor(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the dimensions."""
+
+
+def is_shape(sizes: tuple[object, ...]) -> TypeGuard[tuple[int, ...]]:
+    """Whether these are the sizes of a tensor whose elements 63 bits can count.
+
+    What is beyond that no program makes, and its product may be too large to be written down.
+    """
+    elements = 1
+    if len(sizes) > MAX_DIMENSIONS:
+        return False
+    for size in sizes:
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_ELEMENTS:
+            return False
+        elements *= size or 1
+        if elements > MAX_ELEMENTS:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 Layout: github.com/tensorflow/tfjs, ``tfjs-core/src/io/types.ts``, ``ModelJSON``.
 """
 
-import json
 import re
 
+from modelcellar.formats.bounded_json import parse_json
 from modelcellar.formats.cursor import Cursor
 from modelcellar.formats.facts import clean_text, join, plural
-from modelcellar.formats.reading import Reading
+from modelcellar.formats.reading import Reading, is_shape
 from modelcellar.records import FileFormat, JsonValue, Tensor
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -28,12 +28,12 @@ def read(cursor: Cursor) -> Reading | None:
         return None
     cursor.seek(0)
     try:
-        document = json.loads(cursor.take(cursor.size_bytes))
+        document = parse_json(cursor.take(cursor.size_bytes))
         groups = document["weightsManifest"]
         files = [path for group in groups for path in group["paths"] if isinstance(path, str)]
         weights = [weight for group in groups for weight in group["weights"]]
         tensors = tuple(_tensor(weight) for weight in weights)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     facts: dict[str, JsonValue] = {
         "format": clean_text(str(document.get("format")), 64),
@@ -45,6 +45,8 @@ def read(cursor: Cursor) -> Reading | None:
 
 
 def _tensor(weight: JsonValue) -> Tensor:
-    shape = tuple(size for size in weight["shape"] if type(size) is int and size >= 0)
+    shape = tuple(weight["shape"])
+    if not is_shape(shape):
+        raise ValueError("a tensor has no valid shape")
     dtype = weight["dtype"]
     return Tensor(str(weight["name"]), _DTYPES.get(dtype, clean_text(str(dtype), 32)), shape)

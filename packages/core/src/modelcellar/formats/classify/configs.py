@@ -19,6 +19,8 @@ from modelcellar.records import Confidence, Finding, JsonValue, ModelType
 __all__ = ["judge"]
 
 MAX_TAGS = 32
+MAX_RANK = 2**31
+"""JSON can say infinity (``1e999``), and that is no rank."""
 _WIDTHS = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL"}
 _OF_IMAGES = ("UNet2DConditionModel", "ControlNetModel", "ControlNetUnionModel")
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -70,7 +72,9 @@ def _adapter(document: Mapping[str, JsonValue]) -> Iterator[tuple[str, Finding]]
         yield "layout", _said(origin, "peft_type", "PEFT")
     for key, field in (("r", "rank"), ("lora_alpha", "alpha")):
         value = document.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if 0 < value < MAX_RANK:
             yield field, _said(origin, key, value)
     base = _text(document.get("base_model_name_or_path"))
     if base:

@@ -4,11 +4,12 @@ Keys: github.com/Stability-AI/ModelSpec; kohya-ss/sd-scripts ``train_util.py``. 
 edited, merged or invented, so tensors win over it, and a hash in it is only a claim.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
+from modelcellar.formats.bounded_json import parse_json
 from modelcellar.formats.facts import clean_text
 from modelcellar.formats.reading import Reading
 from modelcellar.records import Confidence, FileFormat, Finding, JsonValue, ModelType
@@ -16,6 +17,8 @@ from modelcellar.records import Confidence, FileFormat, Finding, JsonValue, Mode
 __all__ = ["judge"]
 
 MAX_TAGS = 64
+MAX_COUNT = 2**53
+"""A number with hundreds of digits is no count, and cannot be compared with a share of one."""
 MAX_JSON_BYTES = 4 << 20
 TRIGGER_SHARE = 0.95
 """A tag on so many of the images is what the training was about."""
@@ -174,20 +177,24 @@ def _counts(texts: Mapping[str, object]) -> tuple[Counter[str], int]:
     counts: Counter[str] = Counter()
     for tags in _object(texts.get("ss_tag_frequency")).values():
         for tag, count in tags.items() if isinstance(tags, dict) else ():
-            if type(count) is int and count > 0 and tag:
+            if _is_count(count) and tag:
                 counts[tag] += count
     images = 0
     for folder in _object(texts.get("ss_dataset_dirs")).values():
         number = folder.get("img_count") if isinstance(folder, dict) else None
-        images += number if type(number) is int and number > 0 else 0
+        images += number if _is_count(number) else 0
     return counts, images or max(counts.values(), default=0)
+
+
+def _is_count(value: JsonValue) -> TypeGuard[int]:
+    return type(value) is int and 0 < value < MAX_COUNT
 
 
 def _object(text: object) -> Mapping[str, JsonValue]:
     if not isinstance(text, str) or len(text) > MAX_JSON_BYTES:
         return {}
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
