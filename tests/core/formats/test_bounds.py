@@ -28,6 +28,7 @@ from tests.core.formats.builders import (
     onnx_parts,
     safetensors_file,
     samples,
+    tensor_entry,
     tflite_file,
     torch_zip_entries,
     zip_file,
@@ -127,6 +128,15 @@ def _metadata(values: int, text: bytes) -> bytes:
     return safetensors_file(b'{"__metadata__":{' + pairs + b"}}")
 
 
+def _kohya(text: str) -> bytes:
+    return safetensors_file(
+        {
+            "__metadata__": {"ss_tag_frequency": text, "ss_dataset_dirs": text},
+            **{name: tensor_entry(0, 0) for name in ("a", "b")},
+        }
+    )
+
+
 EMPTY_TENSOR = b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
 EMOJI = "😀".encode()
 BOMBS = {
@@ -184,6 +194,15 @@ BOMBS = {
     ),
     "onnx with many dimensions": lambda: (
         b"".join(onnx_parts()[:3]) + bytes_field(7, bytes_field(5, number_field(1, 1) * 1_000_000))
+    ),
+    "text of comments": lambda: b"<!---->" * 2000 + b"x",
+    "text of spaces": lambda: b" " * 65_000 + b"x",
+    "adapters with long names": lambda: safetensors_file(
+        {"_boft_a" * 2285 + f"!{n}": tensor_entry(0, 0) for n in range(32)}
+    ),
+    "kohya tags of empty objects": lambda: _kohya('{"x":[' + "{}," * 690_000 + "{}]}"),
+    "model.json of empty lists": lambda: (
+        b'{"format":"graph-model","weightsManifest":[],"x":[' + b"[]," * 2_700_000 + b"[]]}"
     ),
     "onnx with many properties": lambda: b"".join(onnx_parts()) + bytes_field(14, b"") * 600_000,
 }

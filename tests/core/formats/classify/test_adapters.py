@@ -78,6 +78,11 @@ def test_a_few_such_names_make_no_adapter(text: str) -> None:
     assert told(text).get("type") != "lora"
 
 
+def test_a_long_name_is_searched_from_near_its_end() -> None:
+    names = ("a" * 200 + ".lora_down.weight 4x320", "a" * 200 + ".lora_up.weight 320x4")
+    assert told("\n".join(names))["rank"] == 4
+
+
 def test_lokr_width_is_the_product_of_both_factors() -> None:
     wide = f"{BLOCK}.lokr_w1 8x8\n{BLOCK}.lokr_w2 80x96"
     assert told(wide)["family"] == "SD 1.x"

@@ -45,6 +45,8 @@ _PREFIX = re.compile(
     r"|transformer_(?!blocks_))+"
 )
 _TEXT_ENCODER = re.compile(r"^text_encoder(?:_(\d))?_")
+MAX_ENDING = 96
+"""Characters of a name in which what the tensor is must stand."""
 LEAST_SHARE = 0.5
 """Of all names; a checkpoint may hold a LoRA or two and is still a checkpoint."""
 
@@ -84,7 +86,8 @@ def judge_adapter(names: TensorNames, scalars: Mapping[str, float]) -> dict[str,
     matched = 0
     parts: set[str] = set()
     for name, shapes in names.folded.items():
-        match = _ENDING.search(name)
+        # From near its end: from each place of a long name on it could run to the end anew.
+        match = _ENDING.search(name, max(0, len(name) - MAX_ENDING))
         if match is None:
             continue
         matched += 1
