@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from modelcellar.formats import inspect_stream
 from modelcellar.records import FileFormat, Inspection
 from tests.core.formats.builders import (
     bytes_field,
@@ -275,11 +276,31 @@ class TestOnnx:
         key = "external_data" if is_inside else "external_data_outside"
         assert len(found.facts[key]) == 1
 
+    def test_names_are_kept_as_they_are_written(self) -> None:
+        names = [f"/model/layers.{n}/attn/q/weight" for n in range(2)]
+        graph = b"".join(
+            bytes_field(5, onnx_tensor([64]).replace(b"\x42\1w", bytes_field(8, name.encode())))
+            for name in names
+        )
+        graph += bytes_field(11, bytes_field(1, b"/model/input/weight"))
+        graph += bytes_field(11, bytes_field(1, names[0].encode()))
+        data = number_field(1, 8) + bytes_field(7, graph) + bytes_field(8, number_field(2, 15))
+        found = inspect_stream(io.BytesIO(data), len(data), with_tensors=True)
+        assert [one.name for one in found.tensors] == names
+        assert found.facts["inputs"] == ["/model/input/weight"]
+
     def test_voice_detector_by_its_inputs(self) -> None:
         inputs = b"".join(
             bytes_field(11, bytes_field(1, name)) for name in (b"input", b"state", b"sr")
         )
         assert self.outer(inputs + bytes_field(2, b"g")).findings["type"].value == "audio"
+
+
+def test_private_paths_in_names_of_tensors_are_cut_where_they_are_shown() -> None:
+    names = ["/home/alice/a", "C:\\Users\\alice\\b", "/decoder/c", "x\x1b[31m"]
+    data = safetensors_file({name: tensor_entry(0, 0) for name in names})
+    found = inspect_stream(io.BytesIO(data), len(data), with_tensors=True)
+    assert [one.name for one in found.tensors] == ["a", "b", "/decoder/c", "x [31m"]
 
 
 class TestPolyglots:

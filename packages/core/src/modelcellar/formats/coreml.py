@@ -6,11 +6,11 @@ Layouts: github.com/apple/coremltools, ``mlmodel/format/Model.proto`` and
 
 import struct
 
-from modelcellar.formats.cursor import Cursor, FormatError, damaged, other_format
+from modelcellar.formats.cursor import Cursor, FormatError, damaged, other_format, too_large
 from modelcellar.formats.facts import join, plural
 from modelcellar.formats.protobuf import BYTES, VARINT, fields
 from modelcellar.formats.reading import Reading
-from modelcellar.records import FileFormat
+from modelcellar.records import NO_PICKLE, FileFormat
 
 MAX_SPECIFICATION = 30
 FIRST_TYPE_FIELD = 200
@@ -29,6 +29,7 @@ _BLOB_HEADER = struct.Struct("<II56x")
 _BLOB_RECORD = struct.Struct("<IIQQ40x")
 _BLOB_SENTINEL = 0xDEADBEEF
 MAX_BLOBS = 65_536
+MAX_FIELDS = 10_000
 
 
 def looks_like(head: bytes) -> bool:
@@ -44,7 +45,9 @@ def inspect(cursor: Cursor) -> Reading:
     if _is_storage(cursor.peek(_BLOB_HEADER.size + _BLOB_RECORD.size)):
         return _storage(cursor)
     kinds, version = set(), 0
-    for item in fields(cursor, 0, cursor.size_bytes):
+    for number, item in enumerate(fields(cursor, 0, cursor.size_bytes)):
+        if number >= MAX_FIELDS:
+            raise too_large(f"more than {MAX_FIELDS:,} fields")
         if item.number == 1 and item.wire == VARINT:
             version = item.value
         elif item.wire != BYTES or (item.number not in (2, 10) and item.number < FIRST_TYPE_FIELD):
@@ -58,6 +61,7 @@ def inspect(cursor: Cursor) -> Reading:
         FileFormat.COREML,
         join(("CoreML", f"specification {version}", kind)),
         {"specification": version, "model": kind},
+        security=NO_PICKLE,
     )
 
 
@@ -90,4 +94,5 @@ def _storage(cursor: Cursor) -> Reading:
         FileFormat.COREML,
         join(("CoreML weights", plural(count, "blob"))),
         {"blob_count": count, "blob_bytes": total},
+        security=NO_PICKLE,
     )

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping
 
 from modelcellar.formats.cursor import Cursor, damaged, too_large
-from modelcellar.formats.facts import clean_bytes, join, kinds_line, most_common, plural
+from modelcellar.formats.facts import clean_bytes, clean_name, join, kinds_line, most_common, plural
 from modelcellar.formats.reading import Reading
-from modelcellar.records import FileFormat, JsonValue, Tensor
+from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Tensor
 
 VERSIONS = range(1, 7)
 FIRST_TYPED_VERSION = 4
@@ -45,21 +45,23 @@ def inspect(cursor: Cursor) -> Reading:
     (count,) = cursor.unpack(_U32)
     facts: dict[str, JsonValue] = {"version": version, "spec": spec, "revision": revision}
     if version < FIRST_TYPED_VERSION:
-        return Reading(FileFormat.CTRANSLATE2, join(("CTranslate2", spec)), facts)
+        summary = join(("CTranslate2", spec))
+        return Reading(FileFormat.CTRANSLATE2, summary, facts, security=NO_PICKLE)
     if count > MAX_VARIABLES:
         raise too_large(f"{count:,} variables")
     tensors = tuple(_variable(cursor) for _ in range(count))
     dtypes = Counter(tensor.dtype for tensor in tensors)
     facts |= {"tensor_count": count, "dtypes": most_common(dtypes)}
     summary = join(("CTranslate2", spec, plural(count, "tensor"), kinds_line(dtypes)))
-    return Reading(FileFormat.CTRANSLATE2, summary, facts, tensors)
+    return Reading(FileFormat.CTRANSLATE2, summary, facts, tensors, security=NO_PICKLE)
 
 
 def _variable(cursor: Cursor) -> Tensor:
-    name = clean_bytes(_text(cursor), 256)
+    name = _text(cursor).decode(errors="replace")
+    shown = repr(clean_name(name, 128))
     dimensions = cursor.take(1)[0]
     if dimensions > MAX_DIMENSIONS:
-        raise damaged(f"variable {name!r} says it has {dimensions} dimensions")
+        raise damaged(f"variable {shown} says it has {dimensions} dimensions")
     shape = struct.unpack(f"<{dimensions}I", cursor.take(4 * dimensions))
     type_id = cursor.take(1)[0]
     (size_bytes,) = cursor.unpack(_U32)
@@ -69,7 +71,7 @@ def _variable(cursor: Cursor) -> Tensor:
         elements *= size
     if width and elements * width != size_bytes:
         raise damaged(
-            f"variable {name!r} takes {elements * width:,} bytes by its shape, and says "
+            f"variable {shown} takes {elements * width:,} bytes by its shape, and says "
             f"{size_bytes:,}"
         )
     cursor.skip(size_bytes)

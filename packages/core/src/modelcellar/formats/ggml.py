@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from modelcellar.formats.cursor import Cursor, other_format
 from modelcellar.formats.facts import clean_bytes, join
 from modelcellar.formats.reading import Reading
-from modelcellar.records import FileFormat, JsonValue
+from modelcellar.records import NO_PICKLE, FileFormat, JsonValue
 
 MAGICS: Mapping[bytes, str] = {b"lmgg": "ggml", b"fmgg": "ggmf", b"tjgg": "ggjt", b"algg": "ggla"}
 """The first four bytes; all but the first are followed by a version."""
@@ -42,7 +42,7 @@ def inspect(cursor: Cursor) -> Reading:
         facts["version"] = version
     facts |= _silero(cursor) or _numbers(cursor, _WHISPER) or _numbers(cursor, _LLAMA)
     model = facts.get("ggml_model", "")
-    return Reading(FileFormat.GGML, join((kind, str(model))), facts)
+    return Reading(FileFormat.GGML, join((kind, str(model))), facts, security=NO_PICKLE)
 
 
 def _silero(cursor: Cursor) -> dict[str, JsonValue]:

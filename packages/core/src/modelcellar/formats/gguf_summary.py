@@ -14,7 +14,7 @@ from modelcellar.formats.facts import (
 from modelcellar.formats.gguf import MAGIC, GgufHeader, read_header, read_version
 from modelcellar.formats.gguf_types import FILE_TYPES, GUESSED, TENSOR_TYPES
 from modelcellar.formats.reading import Reading
-from modelcellar.records import FileFormat, JsonValue, Tensor
+from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Tensor
 
 
 def looks_like(head: bytes) -> bool:
@@ -48,6 +48,7 @@ def inspect(cursor: Cursor) -> Reading:
             Tensor(one.name, _type_name(one.type_id), one.shape[::-1]) for one in header.tensors
         ),
         metadata=header.metadata,
+        security=NO_PICKLE,
     )
 
 

@@ -12,7 +12,7 @@ from modelcellar.formats.classify import classify
 from modelcellar.formats.classify.words import in_words
 from modelcellar.formats.detect import detect
 from modelcellar.formats.documents import read_documents
-from modelcellar.formats.facts import join
+from modelcellar.formats.facts import clean_name, join
 from modelcellar.formats.reading import Reading
 from modelcellar.records import FileFormat, Finding, Inspection, Security, Tensor
 
@@ -59,7 +59,7 @@ def _security(reading: Reading) -> Security:
 
 
 def _tensors(reading: Reading) -> tuple[Tensor, ...]:
-    return tuple(Tensor(one.name, one.dtype, one.shape) for one in reading.tensors)
+    return tuple(Tensor(clean_name(one.name), one.dtype, one.shape) for one in reading.tensors)
 
 
 def inspect_model(weights: Sequence[Path], others: Mapping[str, Path]) -> dict[str, Finding]:

@@ -5,6 +5,7 @@ Field numbers: github.com/onnx/onnx, ``onnx/onnx.proto``; wire format: protobuf.
 to the last byte, with a version and a graph that is a GraphProto.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,18 +23,20 @@ from modelcellar.formats.cursor import (
 from modelcellar.formats.facts import (
     clean_bytes,
     clean_mapping,
+    clean_name,
     clean_text,
     join,
     most_common,
     plural,
 )
 from modelcellar.formats.protobuf import BYTES, VARINT, Field, fields, varint
-from modelcellar.formats.reading import Reading
-from modelcellar.records import FileFormat, JsonValue, Tensor
+from modelcellar.formats.reading import MAX_DIMENSIONS, Reading, is_shape
+from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Tensor
 
 MAX_MODEL_FIELDS = 50_000
 MAX_INNER_FIELDS = 250_000
 MAX_ENTRY_FIELDS = 16
+MAX_SAID_FIELDS = 16_384
 MAX_IR_VERSION = 64
 FIRST_IR_WITH_OPSETS = 3
 MAX_KEPT_PROPS = 64
@@ -43,13 +46,13 @@ MAX_NEEDED_FILES = 16_384
 MAX_FIELDS_FOR_NEEDED = 4_000_000
 MAX_PATH_BYTES = 4096
 MAX_TENSORS = 65_536
-MAX_DIMENSIONS = 16
+MAX_NAME_BYTES = 1024
+MAX_NAMES_BYTES = 4 << 20
 MAX_GRAPH_DEPTH = 8
 LEAST_ELEMENTS = 64
 NODE_ATTRIBUTE = 5
 ATTRIBUTE_TENSOR = 5
 ATTRIBUTE_GRAPHS = (6, 11)
-MAX_ELEMENTS = 2**63 - 1
 
 MODEL_FIELDS = {
     1: VARINT, 2: BYTES, 3: BYTES, 4: BYTES, 5: VARINT, 6: BYTES, 7: BYTES, 8: BYTES, 14: BYTES,
@@ -113,13 +116,18 @@ def inspect(cursor: Cursor) -> Reading:
             f"of IR version {outline.ir_version} must name"
         )
     if outline.has_overflow:
-        raise damaged("one of its tensors has more elements than 63 bits can count")
+        raise damaged(
+            f"one of its tensors has more than {MAX_DIMENSIONS} dimensions, or more elements than "
+            f"63 bits can count"
+        )
     return Reading(
         FileFormat.ONNX,
         _summary(outline),
         _facts(outline),
-        tensors=tuple(outline.tensors),
+        # Some of them would be a wrong answer.
+        tensors=tuple(outline.tensors) if len(outline.tensors) == outline.initializers else (),
         metadata=outline.props,
+        security=NO_PICKLE,
     )
 
 
@@ -138,6 +146,8 @@ class _Reader:
     def __init__(self, cursor: Cursor, inner_fields: int = MAX_INNER_FIELDS) -> None:
         self._cursor = cursor
         self._inner_fields_left = inner_fields
+        self._said_fields_left = MAX_SAID_FIELDS * max(1, inner_fields // MAX_INNER_FIELDS)
+        self._name_bytes_left = MAX_NAMES_BYTES
         self.outline = _Outline()
 
     def read(self) -> None:
@@ -167,11 +177,27 @@ class _Reader:
 
     def _inner_fields(self, outer: Field) -> Iterator[Field]:
         for item in fields(self._cursor, outer.start, outer.end):
-            self._inner_fields_left -= 1
-            if self._inner_fields_left < 0:
-                self.outline.is_counted = False
+            if not self._may_read():
                 return
             yield item
+
+    def _entry_fields(self, outer: Field) -> Iterator[Field]:
+        return islice(self._inner_fields(outer), MAX_ENTRY_FIELDS)
+
+    def _said_fields(self, outer: Field) -> Iterator[Field]:
+        """Of what the model says of itself, also where its graph is too large to be counted."""
+        for item in islice(fields(self._cursor, outer.start, outer.end), MAX_ENTRY_FIELDS):
+            self._said_fields_left -= 1
+            if self._said_fields_left < 0:
+                return
+            yield item
+
+    def _may_read(self) -> bool:
+        """Counts whatever lies below the model itself; from the limit on nothing is read."""
+        self._inner_fields_left -= 1
+        if self._inner_fields_left < 0:
+            self.outline.is_counted = False
+        return self.outline.is_counted
 
     def _model_field(self, item: Field) -> None:
         _require(item, MODEL_FIELDS)
@@ -201,7 +227,7 @@ class _Reader:
             elif item.number == 5:
                 self._tensor(item)
             elif item.number == 11 and depth == 0 and len(self.outline.inputs) < MAX_INPUTS:
-                self.outline.inputs.append(self._first_text(item))
+                self.outline.inputs.append(self._first_name(item))
 
     def _node(self, node: Field, depth: int) -> None:
         """The attributes of a node: a constant's tensor, the bodies of a condition or a loop."""
@@ -228,18 +254,19 @@ class _Reader:
             elif item.number == 2:
                 data_type = item.value
             elif item.number == 8 and item.wire == BYTES:
-                name = self._text(item, 256)
+                name = self._name(item)
             elif item.number == 13 and item.wire == BYTES:
                 self._external(item, pairs)
             elif item.number == 14:
                 is_external = item.value == 1
-        elements = 1
-        for size in dims:
-            elements *= size
-            if elements > MAX_ELEMENTS:
-                # Said at the end: until then it is not certain that this is ONNX at all.
+            if len(dims) > MAX_DIMENSIONS:
                 self.outline.has_overflow = True
                 return
+        if not is_shape(tuple(dims)):
+            # Said at the end: until then it is not certain that this is ONNX at all.
+            self.outline.has_overflow = True
+            return
+        elements = math.prod(dims)
         if is_external:
             self._need(pairs, elements, data_type)
         if is_constant and elements < LEAST_ELEMENTS:
@@ -250,13 +277,16 @@ class _Reader:
         outline.external += is_external
         outline.parameters += elements
         outline.dtypes[dtype] += 1
-        if len(outline.tensors) < MAX_TENSORS:
+        self._name_bytes_left -= len(name)
+        if len(outline.tensors) < MAX_TENSORS and self._name_bytes_left >= 0:
             outline.tensors.append(Tensor(name, dtype, tuple(dims)))
 
     def _packed(self, item: Field) -> list[int]:
         values: list[int] = []
         self._cursor.seek(item.start)
-        while self._cursor.position < item.end and len(values) < MAX_DIMENSIONS:
+        while self._cursor.position < item.end and len(values) <= MAX_DIMENSIONS:
+            if not self._may_read():
+                break
             values.append(varint(self._cursor))
         return values
 
@@ -273,7 +303,7 @@ class _Reader:
     def _external(self, item: Field, pairs: dict[bytes, bytes]) -> None:
         """One of the pairs that say where a tensor's bytes lie."""
         texts = {1: b"", 2: b""}
-        for part in islice(fields(self._cursor, item.start, item.end), MAX_ENTRY_FIELDS):
+        for part in self._entry_fields(item):
             if part.number in texts and part.wire == BYTES:
                 self._cursor.seek(part.start)
                 texts[part.number] = self._cursor.take(min(part.end - part.start, MAX_PATH_BYTES))
@@ -283,15 +313,15 @@ class _Reader:
             location = texts[2].decode(errors="replace")
             self.outline.locations[clean_text(location, 512)] = _is_inside(location)
 
-    def _first_text(self, item: Field) -> str:
-        for part in islice(fields(self._cursor, item.start, item.end), MAX_ENTRY_FIELDS):
+    def _first_name(self, item: Field) -> str:
+        for part in self._entry_fields(item):
             if part.number == 1 and part.wire == BYTES:
-                return self._text(part, 128)
+                return self._name(part)
         return ""
 
     def _opset(self, opset: Field) -> None:
         domain, version = "", 0
-        for item in islice(fields(self._cursor, opset.start, opset.end), MAX_ENTRY_FIELDS):
+        for item in self._said_fields(opset):
             if item.number == 1 and item.wire == BYTES:
                 domain = self._text(item, 128)
             elif item.number == 2 and item.wire == VARINT:
@@ -308,10 +338,17 @@ class _Reader:
     def _pair(self, pair: Field, limit_bytes: int) -> tuple[str, str]:
         """Key and value of a StringStringEntryProto."""
         texts = {1: "", 2: ""}
-        for item in islice(fields(self._cursor, pair.start, pair.end), MAX_ENTRY_FIELDS):
+        for item in self._said_fields(pair):
             if item.number in texts and item.wire == BYTES:
                 texts[item.number] = self._text(item, limit_bytes)
         return texts[1], texts[2]
+
+    def _name(self, item: Field) -> str:
+        """As it is written: names are compared with each other and with those of the rules."""
+        self._cursor.seek(item.start)
+        return self._cursor.take(min(item.end - item.start, MAX_NAME_BYTES)).decode(
+            errors="replace"
+        )
 
     def _text(self, item: Field, limit_bytes: int) -> str:
         self._cursor.seek(item.start)
@@ -380,7 +417,7 @@ def _facts(outline: _Outline) -> dict[str, JsonValue]:
     facts["node_count"] = outline.nodes
     names = {tensor.name for tensor in outline.tensors}
     # Until version 4 every initializer was an input as well.
-    facts["inputs"] = [name for name in outline.inputs if name not in names]
+    facts["inputs"] = [clean_name(name, 128) for name in outline.inputs if name not in names]
     if not outline.initializers:
         return facts
     return facts | {

@@ -15,7 +15,7 @@ from modelcellar.formats.safetensors import (
     read_header_length,
 )
 from modelcellar.formats.safetensors_types import SafetensorsHeader
-from modelcellar.records import FileFormat
+from modelcellar.records import NO_PICKLE, FileFormat
 
 MAX_SCALARS = 2
 
@@ -69,6 +69,7 @@ def inspect(cursor: Cursor) -> Reading:
         tensors=header.tensors,
         metadata=header.metadata,
         scalars=_scalars(cursor, header),
+        security=NO_PICKLE,
         data_start=LENGTH.size + header.header_bytes,
     )
 

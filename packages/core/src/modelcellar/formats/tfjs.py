@@ -9,7 +9,7 @@ from modelcellar.formats.bounded_json import parse_json
 from modelcellar.formats.cursor import Cursor
 from modelcellar.formats.facts import clean_text, join, plural
 from modelcellar.formats.reading import Reading, is_shape
-from modelcellar.records import FileFormat, JsonValue, Tensor
+from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Tensor
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_FILES = 1024
@@ -41,7 +41,7 @@ def read(cursor: Cursor) -> Reading | None:
         "external_data": [clean_text(name, 256) for name in files[:MAX_FILES]],
     }
     parts = ("TensorFlow.js", plural(len(tensors), "tensor"), plural(len(files), "file"))
-    return Reading(FileFormat.TFJS, join(parts), facts, tensors)
+    return Reading(FileFormat.TFJS, join(parts), facts, tensors, security=NO_PICKLE)
 
 
 def _tensor(weight: JsonValue) -> Tensor:

@@ -12,10 +12,14 @@ from modelcellar.formats.cursor import Cursor, damaged, too_large, truncated
 from modelcellar.formats.facts import clean_bytes, join, kinds_line, most_common, plural
 from modelcellar.formats.reading import Reading
 from modelcellar.formats.zips import has_end_record
-from modelcellar.records import FileFormat, Tensor
+from modelcellar.records import NO_PICKLE, FileFormat, Tensor
 
 IDENTIFIER = b"TFL3"
 MAX_TABLES = 100_000
+MAX_DESCRIPTION_BYTES = 4 << 20
+MAX_NAMES_BYTES = 4 << 20
+READ_FIELDS = 16
+"""Of a table; the schema has more, and none of them is looked at here."""
 MAX_DIMENSIONS = 64
 MAX_KEPT_TENSORS = 16_384
 MAX_NAME_BYTES = 512
@@ -77,7 +81,7 @@ def inspect(cursor: Cursor) -> Reading:
             # The others are computed when the model runs.
             buffer = reader.number(tensor, 2)
             if buffer < len(sizes) and sizes[buffer] and len(weights) <= MAX_KEPT_TENSORS:
-                name = reader.text(tensor, 3)
+                name = reader.name(tensor, 3)
                 weights.append(Tensor(name, dtype, reader.shape(tensor, 0)))
     return Reading(
         FileFormat.TFLITE,
@@ -103,6 +107,7 @@ def inspect(cursor: Cursor) -> Reading:
         },
         # Some of them would be a wrong answer, all of them too much memory.
         tensors=tuple(weights) if len(weights) <= MAX_KEPT_TENSORS else (),
+        security=NO_PICKLE,
     )
 
 
@@ -110,6 +115,9 @@ class _Reader:
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
         self._tables_left = MAX_TABLES
+        self._described_left = MAX_DESCRIPTION_BYTES
+        self._names_left = MAX_NAMES_BYTES
+        self._known: dict[int, _Table] = {}
 
     def _at(self, position: int, layout: struct.Struct) -> int:
         self._cursor.seek(position)
@@ -122,6 +130,9 @@ class _Reader:
         if self._tables_left < 0:
             raise too_large(f"more than {MAX_TABLES:,} tables")
         start = position + self._at(position, _U32)
+        known = self._known.get(start)
+        if known is not None:
+            return known
         vtable = start - self._at(start, _I32)
         if vtable < 0:
             raise damaged(f"a table at byte {start:,} is described before the file begins")
@@ -130,12 +141,16 @@ class _Reader:
         if vtable_bytes < 4 or vtable_bytes % 2 or table_bytes < 4:
             raise damaged(f"a table at byte {start:,} has no valid description")
         self._need(start, table_bytes)
+        self._described_left -= vtable_bytes
+        if self._described_left < 0:
+            raise too_large(f"more than {MAX_DESCRIPTION_BYTES:,} bytes that describe tables")
         self._cursor.seek(vtable + 4)
         data = self._cursor.take(vtable_bytes - 4)
         fields = struct.unpack(f"<{len(data) // 2}H", data)
         if any(offset >= table_bytes for offset in fields):
             raise damaged(f"a table at byte {start:,} has fields outside itself")
-        return _Table(start, fields)
+        self._known[start] = _Table(start, fields[:READ_FIELDS])
+        return self._known[start]
 
     def tables(self, owner: _Table, index: int) -> list[_Table]:
         """The tables of the vector in field ``index``, empty if the field is not there."""
@@ -149,6 +164,16 @@ class _Reader:
         start, count = self._vector(owner, index, 1)
         self._cursor.seek(start)
         return clean_bytes(self._cursor.take(min(count, 4096)), MAX_NAME_BYTES)
+
+    def name(self, owner: _Table, index: int) -> str:
+        """The string in field ``index`` as it is written, but for what is too long for a name."""
+        start, count = self._vector(owner, index, 1)
+        count = min(count, MAX_NAME_BYTES)
+        self._names_left -= count
+        if self._names_left < 0:
+            raise too_large(f"more than {MAX_NAMES_BYTES:,} bytes of names")
+        self._cursor.seek(start)
+        return self._cursor.take(count).decode(errors="replace")
 
     def shape(self, owner: _Table, index: int) -> tuple[int, ...]:
         """The sizes in field ``index``, outermost first; none of them is negative."""

@@ -18,6 +18,8 @@ one of ten characters takes half the time of a look at each place.
 """
 
 ANY = -1
+MAX_KINDS = 16_384
+"""Different names and shapes once numbers are folded; real models have some hundred."""
 
 
 def fold(name: str) -> str:
@@ -82,7 +84,9 @@ class TensorNames:
         joined = fold("\n".join(self.exact)).split("\n")
         if len(joined) != len(self.exact):
             joined = [fold(name) for name in self.exact]
-        for name, shape in set(zip(joined, self.exact.values(), strict=True)):
+        kinds = set(zip(joined, self.exact.values(), strict=True))
+        self.has_too_many_kinds = len(kinds) > MAX_KINDS
+        for name, shape in () if self.has_too_many_kinds else kinds:
             self.folded.setdefault(name, set()).add(shape)
 
     def __len__(self) -> int:

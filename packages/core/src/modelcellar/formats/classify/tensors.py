@@ -12,6 +12,9 @@ from modelcellar.records import FileFormat, Finding, JsonValue, ModelType
 
 __all__ = ["PART_TYPES", "judge"]
 
+MAX_NAME_CHARACTERS = 4 << 20
+"""Of one file's tensors together; real ones have less than a quarter of it."""
+
 PART_TYPES: Mapping[str, ModelType] = {
     "controlnet": ModelType.CONTROLNET,
     "ip_adapter": ModelType.IP_ADAPTER,
@@ -36,7 +39,9 @@ def judge(readings: Sequence[Reading], documents: Mapping[str, JsonValue]) -> di
     tensors = [tensor for reading in readings for tensor in reading.tensors]
     if not tensors:
         return {}
-    names = TensorNames(tensors)
+    names = None if any(_are_names_too_long(one) for one in readings) else TensorNames(tensors)
+    if names is None or names.has_too_many_kinds:
+        return _only_counted(judge_precision(tensors, ()))
     found = judge_precision(tensors, names.folded)
     architecture = next(
         (
@@ -51,13 +56,21 @@ def judge(readings: Sequence[Reading], documents: Mapping[str, JsonValue]) -> di
         # of the quantization says what people mean. Only diffusion networks keep their own names.
         match = match_rules(names, {}).get("backbone") if is_diffusion(architecture) else None
         told = _by_parts({"backbone": match}) if match is not None else {}
-        return told | {name: found[name] for name in ("parameter_count",) if name in found}
+        return told | _only_counted(found)
     scalars = {key: value for reading in readings for key, value in reading.scalars.items()}
     adapter = judge_adapter(names, scalars)
     if adapter:
         return adapter | {key: found[key] for key in found if key not in adapter}
     metadata = {key: value for reading in readings for key, value in reading.metadata.items()}
     return _by_parts(match_rules(names, metadata)) | found
+
+
+def _only_counted(found: Mapping[str, Finding]) -> dict[str, Finding]:
+    return {name: found[name] for name in ("parameter_count",) if name in found}
+
+
+def _are_names_too_long(reading: Reading) -> bool:
+    return sum(len(tensor.name) for tensor in reading.tensors) > MAX_NAME_CHARACTERS
 
 
 def _by_parts(parts: Mapping[str, Match]) -> dict[str, Finding]:
