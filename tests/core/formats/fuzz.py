@@ -15,11 +15,21 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 
 from modelcellar.formats import inspect_stream
 from modelcellar.records import Inspection
+from tests.core.formats.attacks import (
+    MAGIC_0,
+    OLD,
+    in_safetensors,
+    object_array,
+    safetensors_pickle,
+    zip_with_second_end,
+    zip_with_second_record,
+)
 from tests.core.formats.builders import (
     gguf_file,
     gguf_tensor,
@@ -68,16 +78,24 @@ def seeds() -> Mapping[str, list[bytes]]:
     pairs = [gguf_text_pair("general.architecture", "llama"), gguf_text_pair("general.name", "x")]
     model = pickled(state_dict(weight=tensor("0", 2, 3), bias=tensor("1", 3)))
     return {
-        "safetensors": [safetensors_file(header, bytes(9))],
+        "safetensors": [safetensors_file(header, bytes(9)), safetensors_pickle()],
         "gguf": [
             gguf_file(pairs, [gguf_tensor("a", (32,), 0, 0)], bytes(128)),
             gguf_file([], [gguf_tensor("a", (32,), 0, 0, ">")], bytes(128), order=">"),
         ],
-        "pickle": [pickled(attack()), model, torch_legacy_file()],
+        "pickle": [
+            *(pickled(attack()), model, torch_legacy_file(), OLD, pickled(b"}") + OLD),
+            *(MAGIC_0 + b"I1001\n.(d." + model + b"(l.", object_array()),
+        ],
         "zip": [
             zip_file(torch_zip_entries()),
             torch_zip(model, **{"0": 24, "1": 12}),
             b"\0\0" + zip_file({"m.tflite": tflite_file()}),
+            zip_file(torch_zip_entries() | {"archive/DATA.PKL": OLD}),
+            zip_file({"a.npy": object_array("[('a', 'O')]"), "x": b"x"}, method=ZIP_DEFLATED),
+            zip_with_second_end(),
+            zip_with_second_record(),
+            in_safetensors(zip_file({"a/data.pkl": OLD, "a/version": b"3"}) + b"more"),
         ],
         "onnx": [onnx_file()],
         "tflite": [tflite_file(), tflite_file() + zip_file({"l.txt": b"cat"})],

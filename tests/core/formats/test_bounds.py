@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from modelcellar.formats import inspect_stream
 from modelcellar.records import Inspection
+from tests.core.formats.bombs import MORE_BOMBS
 from tests.core.formats.builders import (
     bytes_field,
     gguf_file,
@@ -205,14 +206,18 @@ BOMBS = {
         b'{"format":"graph-model","weightsManifest":[],"x":[' + b"[]," * 2_700_000 + b"[]]}"
     ),
     "onnx with many properties": lambda: b"".join(onnx_parts()) + bytes_field(14, b"") * 600_000,
+    **MORE_BOMBS,
 }
 
 
 # These keep nothing, and tracing every allocation of them takes half a minute.
 ONLY_SLOW = {
     "gguf with many strings",
+    "coreml with many fields",
+    "onnx with data elsewhere",
     "onnx with many dimensions",
     "onnx with many nodes",
+    "onnx with many sets",
     "pickle of names",
     "pickle of numbers",
 }

@@ -183,6 +183,14 @@ class TestTensors:
         body = b"}q\0" + text("a") + b"h\0s" + text("b") + tensor("0", 1) + b"s"
         assert Tensor("b", "F32", (1,)) in tensors_in(walked(pickled(body)).result)
 
+    @pytest.mark.parametrize("sizes", [64, 65])
+    def test_of_a_size_beyond_counting_are_none(self, sizes: int) -> None:
+        huge = b"\x8a\x10" + b"\xff" * 15 + b"\x7f"
+        size = huge if sizes == 64 else b"K\1"
+        body = state_dict(a=tensor("0", 1).replace(b"(J\1\0\0\0t", b"(" + size * sizes + b"t"))
+        assert tensors_in(walked(pickled(body)).result) == []
+        assert inspect_bytes(pickled(body)).refusal is None
+
     def test_of_a_zip_are_classified(self) -> None:
         body = b"}" + text("string_to_param") + state_dict(**{"*": tensor("0", 8, 768)}) + b"s"
         found = inspect_bytes(torch_zip(pickled(body), **{"0": 8 * 768 * 4}))

@@ -77,14 +77,16 @@ class Security:
     """What is known about code that loading the model would run. Never the word "safe".
 
     ``verdict``: ``no_pickle``, ``tensors_only``, ``known_classes``, ``unknown_imports``,
-    ``dangerous_imports``, ``unreadable``; ``not_checked`` for what came in before there were
-    verdicts. ``details`` name what a pickle imports.
+    ``dangerous_imports``, ``unreadable``; ``not_checked`` where nobody looked, as in what came in
+    before there were verdicts. ``details`` name what a pickle imports.
     """
 
     verdict: str
     details: tuple[str, ...] = ()
 
 
+NOT_CHECKED = Security("not_checked")
+"""What holds until a reader says otherwise."""
 NO_PICKLE = Security("no_pickle")
 
 
@@ -130,7 +132,7 @@ class Inspection:
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
     refusal: Refusal | None = None
     findings: Mapping[str, Finding] = field(default_factory=dict)
-    security: Security = NO_PICKLE
+    security: Security = NOT_CHECKED
     also: tuple[FileFormat, ...] = ()
     data_start: int | None = None
     tensors: tuple[Tensor, ...] = ()
@@ -182,7 +184,7 @@ class ModelRecord:
     family: str | None = None
     summary: str = ""
     identity: Identity = field(default_factory=Identity)
-    security: Security = Security("not_checked")
+    security: Security = NOT_CHECKED
     tags: tuple[str, ...] = ()
     note: str = ""
     verified_at: str | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modelcellar.records import (
-    NO_PICKLE,
+    NOT_CHECKED,
     Drive,
     ErrorInfo,
     FileFormat,
@@ -50,7 +50,7 @@ class ImportResult:
     size_bytes: int | None = None
     files: tuple[str, ...] = ()
     findings: Mapping[str, Finding] = field(default_factory=dict)
-    security: Security = NO_PICKLE
+    security: Security = NOT_CHECKED
     same_tensors: tuple[str, ...] = ()
 
 

@@ -1,12 +1,17 @@
 """Reads a hostile file forward, never past its end and never more than a buffer at a time."""
 
+import io
 import re
 import struct
 from enum import StrEnum
 from typing import Any, BinaryIO
 
+from modelcellar.records import Security
+
 BUFFER_BYTES = 64 * 1024
 MAX_TAKE_BYTES = 32 * 1024 * 1024
+MAX_LINE_BYTES = 16 * 1024 * 1024
+MAX_OPCODES = 250_000
 
 
 RUN_STRINGS = 64
@@ -36,10 +41,12 @@ class Fault(StrEnum):
 class FormatError(Exception):
     """The bytes are not what the reader expects; ``reason`` says it with numbers."""
 
-    def __init__(self, fault: Fault, reason: str) -> None:
+    def __init__(self, fault: Fault, reason: str, security: Security | None = None) -> None:
         super().__init__(reason)
         self.fault = fault
         self.reason = reason
+        self.security = security
+        """What was found out about code before the reader gave up."""
 
 
 def other_format(reason: str) -> FormatError:
@@ -62,6 +69,22 @@ def too_large(reason: str) -> FormatError:
     return FormatError(Fault.TOO_LARGE, reason)
 
 
+class Budget:
+    """What reading one file may cost in all, whichever readers look at it and however often."""
+
+    def __init__(self) -> None:
+        self.opcodes = MAX_OPCODES
+        self.kept_text_bytes = 4 << 20
+        self.kept_values = 300_000
+        self.unpacked_bytes = 48 << 20
+
+    def unpack(self, count: int) -> None:
+        """Raises ``FormatError`` where so many bytes more are too many."""
+        self.unpacked_bytes -= count
+        if self.unpacked_bytes < 0:
+            raise too_large("more packed data than is unpacked here")
+
+
 class Cursor:
     """A position in a file of known size.
 
@@ -69,12 +92,17 @@ class Cursor:
     ``FormatError`` for what the bytes say and ``OSError`` for what the disk says, nothing else.
     """
 
-    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, size_bytes: int, budget: Budget | None = None) -> None:
         self._file = file
+        self.budget = budget or Budget()
         self._buffer = b""
         self._buffer_start = 0
         self.size_bytes = size_bytes
         self.position = 0
+
+    def inside(self, data: bytes) -> "Cursor":
+        """A cursor over a part that was unpacked, which costs the same file."""
+        return Cursor(io.BytesIO(data), len(data), self.budget)
 
     @property
     def left(self) -> int:
@@ -122,18 +150,27 @@ class Cursor:
         return layout.unpack(self.take(layout.size))
 
     def line(self, limit: int) -> bytes:
-        """Bytes up to the next newline, which is read too; at most ``limit`` of them."""
-        start, available = self._fill(limit + 1)
-        end = self._buffer.find(b"\n", start, start + available)
+        """Up to ``limit`` bytes of the next line; all of it is passed over, with its newline."""
+        began = self.position
+        start = began - self._buffer_start
+        end = self._buffer.find(b"\n", start, start + limit) if start >= 0 else -1
         if end >= 0:
             self.position += end - start + 1
             return self._buffer[start:end]
-        if available <= limit:
-            raise truncated(
-                f"a line begins at byte {self.position:,} and the file ends at "
-                f"byte {self.size_bytes:,} without ending it"
-            )
-        raise damaged(f"a line of more than {limit:,} bytes at byte {self.position:,}")
+        kept = self.peek(limit)
+        while available := self._fill(BUFFER_BYTES)[1]:
+            start = self.position - self._buffer_start
+            end = self._buffer.find(b"\n", start, start + available)
+            if end >= 0:
+                self.position += end - start + 1
+                return kept[: self.position - began - 1]
+            self.position += available
+            if self.position - began > MAX_LINE_BYTES:
+                raise too_large(f"a line of more than {MAX_LINE_BYTES:,} bytes at byte {began:,}")
+        raise truncated(
+            f"a line begins at byte {began:,} and the file ends at "
+            f"byte {self.size_bytes:,} without ending it"
+        )
 
     def skip_strings(self, count: int, length: struct.Struct) -> None:
         """Moves behind ``count`` byte strings, each after its own length."""

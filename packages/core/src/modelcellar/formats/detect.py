@@ -26,7 +26,14 @@ from modelcellar.formats.cursor import Cursor, Fault, FormatError
 from modelcellar.formats.facts import clean_text
 from modelcellar.formats.pickle_verdict import worst
 from modelcellar.formats.reading import Reading
-from modelcellar.records import FileFormat, JsonValue, Refusal
+from modelcellar.records import (
+    NO_PICKLE,
+    NOT_CHECKED,
+    FileFormat,
+    JsonValue,
+    Refusal,
+    Security,
+)
 
 ZERO_PIECE_BYTES = 256 * 1024
 _ZEROS = bytes(ZERO_PIECE_BYTES)
@@ -52,6 +59,9 @@ _PROBES = (
     _Probe(FileFormat.ONNX, onnx.looks_like, onnx.inspect),
     _Probe(FileFormat.COREML, coreml.looks_like, coreml.inspect),
 )
+
+_RUN_CODE = (torch_zip.inspect, torch_pickle.inspect)
+"""Readers of formats whose pickles run on loading, also of files that are refused here."""
 
 _REMEDIES: Mapping[Fault, str] = {
     Fault.TRUNCATED: "The download or copy stopped early. Download or copy the file again.",
@@ -93,30 +103,69 @@ def detect(file: BinaryIO, size_bytes: int) -> Detected:
         if not is_text and probe.looks_like(head):
             found = _probed(probe, cursor)
             if found is not None:
-                return _with_others(found, probe, head, cursor)
-    kind = kinds.kind_of(head, size_bytes)
-    return Detected(Reading(FileFormat.UNKNOWN, kind or "", {"kind": kind} if kind else {}))
+                return _with_others(found, head, cursor, first=probe)
+    return _without_mark(head, cursor)
 
 
-def _with_others(found: Detected, first: _Probe, head: bytes, cursor: Cursor) -> Detected:
+def _without_mark(head: bytes, cursor: Cursor) -> Detected:
+    """A pickle of an old protocol, which begins as anything may, or a file that is no model."""
+    face = torch_pickle.inspect_unmarked(head, cursor)
+    if face is not None and face.format is not FileFormat.UNKNOWN:
+        return Detected(face)
+    kind = kinds.kind_of(head, cursor.size_bytes)
+    # What may hold files of its own, or is nothing known, was not looked into.
+    is_seen = kind is not None and kind != kinds.ARCHIVE
+    reading = Reading(
+        FileFormat.UNKNOWN,
+        kind or "",
+        {"kind": kind} if kind else {},
+        security=NO_PICKLE if is_seen else NOT_CHECKED,
+    )
+    if face is not None:
+        reading = replace(reading, security=worst([face.security, reading.security]))
+    return _with_others(Detected(reading), head, cursor)
+
+
+def _with_others(
+    found: Detected, head: bytes, cursor: Cursor, *, first: _Probe | None = None
+) -> Detected:
     """Adds the other formats that a program could read the same bytes as.
 
     A file made to be two things is how code hides in what looks like plain weights, so what the
-    other readers say about code counts as well.
+    other readers say about code counts as well, also where they say that they would refuse it.
     """
-    if found.refusal is not None or found.reading.format is FileFormat.UNKNOWN:
+    if found.refusal is not None:
         return found
-    probes = [probe for probe in _PROBES if probe is not first and probe.looks_like(head)]
-    if _ends_as_archive(found.reading, head, cursor):
-        probes += [probe for probe in _PROBES if probe.read is torch_zip.inspect]
-    also, security = [], found.reading.security
-    for probe in dict.fromkeys(probes):
-        other = _probed(probe, cursor)
-        if other is None or other.refusal is not None:
-            continue
-        also.append(other.reading.format)
-        security = worst([security, other.reading.security])
-    return replace(found, reading=replace(found.reading, security=security), also=tuple(also))
+    reading = found.reading
+    others: list[_Probe] = []
+    if first is not None:
+        others = [probe for probe in _PROBES if probe is not first and probe.looks_like(head)]
+    if _ends_as_archive(reading, head, cursor):
+        others += [probe for probe in _PROBES if probe.read is torch_zip.inspect]
+    faces = [_face(probe, cursor) for probe in dict.fromkeys(others)]
+    if first is not None and reading.format is not FileFormat.TORCH_LEGACY:
+        faces.append(torch_pickle.inspect_unmarked(head, cursor))
+    if kinds.is_tar(head):
+        # Where torch kept its pickles first; it still looks for that before anything else.
+        faces.append(Reading(FileFormat.UNKNOWN))
+    told = [face for face in faces if face is not None]
+    security = worst([reading.security, *(face.security for face in told)])
+    is_known = reading.format is not FileFormat.UNKNOWN
+    also = tuple(face.format for face in told) if is_known else ()
+    return replace(found, reading=replace(reading, security=security), also=also)
+
+
+def _face(probe: _Probe, cursor: Cursor) -> Reading | None:
+    """What another reader makes of a file that is something already."""
+    other = _probed(probe, cursor)
+    if other is None:
+        return None
+    if other.refusal is None:
+        return other.reading
+    if probe.read not in _RUN_CODE:
+        return None
+    trouble = Security("unreadable", (clean_text(other.refusal.reason, 200),))
+    return replace(other.reading, security=worst([trouble, other.reading.security]))
 
 
 def _ends_as_archive(reading: Reading, head: bytes, cursor: Cursor) -> bool:
@@ -134,7 +183,8 @@ def _probed(probe: _Probe, cursor: Cursor) -> Detected | None:
         if remedy is None:
             return None
         refusal = Refusal(error.fault.value, clean_text(error.reason), remedy)
-        return Detected(Reading(probe.format), refusal)
+        security = worst([NOT_CHECKED, error.security or NOT_CHECKED])
+        return Detected(Reading(probe.format, security=security), refusal)
 
 
 def _is_all_zero(file: BinaryIO, size_bytes: int) -> bool:

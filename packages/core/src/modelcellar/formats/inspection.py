@@ -14,7 +14,7 @@ from modelcellar.formats.detect import detect
 from modelcellar.formats.documents import read_documents
 from modelcellar.formats.facts import clean_name, join
 from modelcellar.formats.reading import Reading
-from modelcellar.records import FileFormat, Finding, Inspection, Security, Tensor
+from modelcellar.records import FileFormat, Finding, Inspection, Tensor
 
 __all__ = ["inspect_file", "inspect_model", "inspect_stream"]
 
@@ -37,25 +37,25 @@ def inspect_stream(file: BinaryIO, size_bytes: int, *, with_tensors: bool = Fals
     found = detect(file, size_bytes)
     reading = found.reading
     if found.refusal is not None:
-        return Inspection(reading.format, reading.summary, reading.facts, found.refusal)
+        return Inspection(
+            reading.format,
+            reading.summary,
+            reading.facts,
+            found.refusal,
+            security=reading.security,
+        )
     findings = classify([reading]) if reading.format is not FileFormat.UNKNOWN else {}
     return Inspection(
         format=reading.format,
         summary=join((in_words(findings), reading.summary)),
         facts=reading.facts,
         findings=findings,
-        security=_security(reading),
+        security=reading.security,
         also=found.also,
         data_start=reading.data_start,
         tensors=_tensors(reading) if with_tensors else (),
         technical=reading.summary,
     )
-
-
-def _security(reading: Reading) -> Security:
-    """What the reader says of code; of bytes that nothing is known about, nothing is said."""
-    is_nothing_known = reading.format is FileFormat.UNKNOWN and "kind" not in reading.facts
-    return Security("not_checked") if is_nothing_known else reading.security
 
 
 def _tensors(reading: Reading) -> tuple[Tensor, ...]:

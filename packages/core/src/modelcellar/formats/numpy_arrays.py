@@ -4,27 +4,31 @@ Layout: numpy, ``numpy/lib/format.py``. Arrays of objects hold a pickle, which i
 """
 
 import ast
-import io
 import re
 import struct
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from modelcellar.formats.cursor import Cursor, FormatError, damaged, truncated
+from modelcellar.formats.cursor import Cursor, Fault, FormatError, damaged, too_large, truncated
 from modelcellar.formats.facts import clean_text, join, kinds_line, most_common, plural
 from modelcellar.formats.pickle_verdict import verdict_on, worst
-from modelcellar.formats.pickles import walk
-from modelcellar.formats.reading import Reading
-from modelcellar.formats.zips import ZipEntry, read_whole
-from modelcellar.records import NO_PICKLE, FileFormat, Security, Tensor
+from modelcellar.formats.pickles import BrokenPickleError, walk
+from modelcellar.formats.reading import Reading, is_shape
+from modelcellar.formats.zips import DEFLATED, ZipEntry, read_small, read_whole
+from modelcellar.records import NO_PICKLE, NOT_CHECKED, FileFormat, Security, Tensor
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 64 * 1024
 MAX_ARRAYS = 4096
 MAX_OBJECT_BYTES = 16 * 1024 * 1024
 _KINDS = {"f": "F", "i": "I", "u": "U", "c": "C", "b": "BOOL"}
-_PLAIN = re.compile(r"[<>|=]?(?P<kind>[fiucb?SUVmM])(?P<width>\d{1,6})?")
+_PLAIN = re.compile(
+    r"[<>|=]?(?P<kind>[fiucb?SUVmM])(?P<width>[0-9]{1,6})?(?:\[[0-9]{0,6}[a-zA-Z]{1,2}\])?"
+)
+ENDING = ".npy"
+USUAL_HEADER_BYTES = 1024
+MAX_NESTING = 8
 
 
 class _Head(NamedTuple):
@@ -48,31 +52,68 @@ def inspect(cursor: Cursor) -> Reading:
     return _reading([Tensor("", head.dtype, head.shape)], security)
 
 
+class ArrayIn(NamedTuple):
+    """An entry of an archive as an array, and what is known of the pickle in it."""
+
+    tensor: Tensor
+    security: Security
+
+
 def inspect_archive(cursor: Cursor, entries: Sequence[ZipEntry]) -> Reading | None:
     """The arrays of an ``.npz`` file, each entry one of them; ``None`` if it is another archive."""
-    if not entries or not all(entry.name.endswith(".npy") for entry in entries):
+    if not entries or not all(entry.name.endswith(ENDING) for entry in entries):
         return None
     try:
-        return _read_archive(cursor, entries)
+        found = [array_in(cursor, entry) for entry in entries[:MAX_ARRAYS]]
     except FormatError:
         return None
+    security = worst(one.security for one in found)
+    if len(found) < len(entries):
+        security = worst([security, NOT_CHECKED])
+    return _reading([one.tensor for one in found], security)
 
 
-def _read_archive(cursor: Cursor, entries: Sequence[ZipEntry]) -> Reading:
-    tensors, found = [], []
-    for entry in entries[:MAX_ARRAYS]:
-        try:
-            data = read_whole(cursor, entry, MAX_OBJECT_BYTES)
-        except FormatError:
-            # Too large to be unpacked here: the listing has its size, and its name is known.
-            tensors.append(Tensor(_array_name(entry), "unknown", ()))
-            continue
-        inner = Cursor(io.BytesIO(data), len(data))
-        head = _read_head(inner)
-        tensors.append(Tensor(_array_name(entry), head.dtype, head.shape))
+def is_array(cursor: Cursor, entry: ZipEntry) -> bool:
+    """Whether NumPy would take an entry for an array: it goes by the magic, not by the name."""
+    if entry.method not in (0, DEFLATED):
+        return entry.name.endswith(ENDING)
+    try:
+        return looks_like(read_small(cursor, entry, len(MAGIC)))
+    except FormatError:
+        return entry.name.endswith(ENDING)
+
+
+def array_in(cursor: Cursor, entry: ZipEntry) -> ArrayIn:
+    """An entry as an array; only its head is unpacked, and the pickle if it holds one.
+
+    Raises ``FormatError``: it is none, or damaged.
+    """
+    name = entry.name.removesuffix(ENDING)
+    try:
+        head, start = _head_in(cursor, entry)
+        security = NO_PICKLE
         if head.has_objects:
-            found.append(_object_security(inner))
-    return _reading(tensors, worst(found))
+            inner = cursor.inside(read_whole(cursor, entry, MAX_OBJECT_BYTES))
+            inner.seek(start)
+            security = _object_security(inner)
+    except FormatError as error:
+        if error.fault is not Fault.TOO_LARGE:
+            raise
+        return ArrayIn(Tensor(name, "unknown", ()), unreadable(error))
+    return ArrayIn(Tensor(name, head.dtype, head.shape), security)
+
+
+def _head_in(cursor: Cursor, entry: ZipEntry) -> tuple[_Head, int]:
+    if entry.method not in (0, DEFLATED):
+        raise too_large(f"ZIP entry {entry.name[:64]!r} packed by method {entry.method}")
+    for limit in (USUAL_HEADER_BYTES, MAX_HEADER_BYTES + USUAL_HEADER_BYTES):
+        inner = cursor.inside(read_small(cursor, entry, limit))
+        try:
+            return _read_head(inner), inner.position
+        except FormatError as error:
+            if error.fault is not Fault.TRUNCATED:
+                raise
+    raise damaged(f"ZIP entry {entry.name[:64]!r} ends in the head of an array")
 
 
 def _reading(tensors: Sequence[Tensor], security: Security) -> Reading:
@@ -80,10 +121,6 @@ def _reading(tensors: Sequence[Tensor], security: Security) -> Reading:
     facts = {"tensor_count": len(tensors), "dtypes": most_common(dtypes)}
     summary = join(("NumPy", plural(len(tensors), "array"), kinds_line(dtypes)))
     return Reading(FileFormat.NUMPY, summary, facts, tuple(tensors), security=security)
-
-
-def _array_name(entry: ZipEntry) -> str:
-    return clean_text(entry.name.removesuffix(".npy"), 256)
 
 
 def _read_head(cursor: Cursor) -> _Head:
@@ -100,19 +137,33 @@ def _read_head(cursor: Cursor) -> _Head:
         descr, shape = head["descr"], head["shape"]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
         raise damaged("the header of a NumPy array is not valid") from None
-    if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
+    if not isinstance(shape, tuple) or not is_shape(shape):
         raise damaged("the header of a NumPy array has no valid shape")
     dtype, item_bytes = _dtype(descr)
-    return _Head(dtype, shape, item_bytes, "O" in str(descr))
+    return _Head(dtype, shape, item_bytes, not _is_plain(descr))
+
+
+def _is_plain(descr: object, depth: int = 0) -> bool:
+    """Whether the type is known to hold no objects: NumPy spells those in many ways."""
+    if isinstance(descr, str):
+        return _PLAIN.fullmatch(descr) is not None
+    if depth > MAX_NESTING or not isinstance(descr, list | tuple) or not descr:
+        return False
+    if isinstance(descr, tuple):  # A type and the shape of a part.
+        return len(descr) == 2 and _is_plain(descr[0], depth + 1)
+    return all(
+        isinstance(field, tuple) and len(field) in (2, 3) and _is_plain(field[1], depth + 1)
+        for field in descr
+    )
 
 
 def _dtype(descr: object) -> tuple[str, int | None]:
     if not isinstance(descr, str):
         return "record", None
-    if "O" in descr:
-        return "object", None
     match = _PLAIN.fullmatch(descr)
-    if match is None or not match["width"]:
+    if match is None:
+        return "object", None
+    if not match["width"]:
         return clean_text(descr, 32), None
     width = int(match["width"])
     kind = _KINDS.get(match["kind"])
@@ -136,5 +187,10 @@ def _check_extent(cursor: Cursor, head: _Head) -> None:
 def _object_security(cursor: Cursor) -> Security:
     try:
         return verdict_on([walk(cursor, needs_protocol=False)])
-    except FormatError as error:
-        return Security("unreadable", (clean_text(error.reason, 200),))
+    except BrokenPickleError as error:
+        return verdict_on([error.walked], [error.reason])
+
+
+def unreadable(error: FormatError) -> Security:
+    """The verdict where something could not be followed."""
+    return Security("unreadable", (clean_text(error.reason, 200),))

@@ -1,31 +1,36 @@
 """What each pickle opcode does to the modelled stack and memo. Nothing is imported or called."""
 
+import re
 from collections.abc import Callable
 
-from modelcellar.formats.cursor import other_format
+from modelcellar.formats.cursor import Budget, other_format
 from modelcellar.formats.pickle_values import MARK, OPAQUE, Dict, Global, Value, called
 
 __all__ = ["ACTIONS", "Machine"]
 
-MAX_KEPT_BYTES = 4 * 1024 * 1024
-MAX_KEPT_VALUES = 300_000
 MAX_TUPLE = 64
 MAX_IMPORTS = 4096
 _MAX_INTEGER_BYTES = 16
+_NUMBER = re.compile(rb"[+-]?[0-9a-fA-FoOxX_]+")
+"""Whatever base it is in; anything else ends the loading."""
 _MISFIT = "its pickle opcodes do not fit together"
 
 
 class Machine:
-    """Stack, memo and findings of one walk."""
+    """Stack, memo and findings of one walk.
 
-    def __init__(self) -> None:
+    ``names`` counts what would be looked up by a name, also where the name is not known; ``calls``
+    what would be called.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.names = self.calls = 0
         self.imports: set[Global] = set()
         self.persistent_ids: list[Value] = []
         self.problems: list[str] = []
         self._stack: list[Value] = []
         self._memo: dict[int, Value] = {}
-        self._bytes_left = MAX_KEPT_BYTES
-        self._values_left = MAX_KEPT_VALUES
+        self._budget = budget
 
     def push(self, value: Value) -> None:
         """Puts a value on the stack."""
@@ -56,13 +61,13 @@ class Machine:
 
     def keep_text(self, text: str) -> Value:
         """The text, or something opaque where too many are kept already."""
-        self._bytes_left -= len(text) + 64
-        return text if self._bytes_left >= 0 else OPAQUE
+        self._budget.kept_text_bytes -= len(text) + 64
+        return text if self._budget.kept_text_bytes >= 0 else OPAQUE
 
     def may_keep(self, count: int) -> bool:
         """Whether so many values more may be held in lists and dicts."""
-        self._values_left -= count
-        return self._values_left >= 0
+        self._budget.kept_values -= count
+        return self._budget.kept_values >= 0
 
     def problem(self, text: str) -> None:
         """Notes something that could not be followed."""
@@ -71,8 +76,9 @@ class Machine:
 
     def import_(self, module: Value, name: Value) -> None:
         """Notes what would be imported, and puts it on the stack."""
+        self.names += 1
         if not isinstance(module, str) or not isinstance(name, str):
-            self.problem("the name of an import is computed")
+            self.problem("the name of an import is computed, or too long")
             self.push(OPAQUE)
             return
         found = Global(module, name)
@@ -113,7 +119,10 @@ def _text(machine: Machine, argument: bytes | None) -> None:
 
 
 def _quoted(machine: Machine, argument: bytes | None) -> None:
-    text = (argument or b"").strip()
+    if argument is None:
+        machine.push(OPAQUE)
+        return
+    text = argument.strip()
     is_quoted = len(text) >= 2 and text[:1] == text[-1:] and text[:1] in (b"'", b'"')
     if not is_quoted:
         raise other_format(_MISFIT)
@@ -125,11 +134,10 @@ def _quoted(machine: Machine, argument: bytes | None) -> None:
 
 
 def _escaped(machine: Machine, argument: bytes | None) -> None:
-    text = argument or b""
-    if b"\\" in text:
+    if argument is None or b"\\" in argument:
         machine.push(OPAQUE)
     else:
-        machine.push(machine.keep_text(text.decode("latin-1")))
+        machine.push(machine.keep_text(argument.decode("latin-1")))
 
 
 def _integer(machine: Machine, argument: bytes | None) -> None:
@@ -144,7 +152,12 @@ def _natural(machine: Machine, argument: bytes | None) -> None:
 
 
 def _decimal(machine: Machine, argument: bytes | None) -> None:
-    digits = (argument or b"").strip().rstrip(b"L")
+    if argument is None:
+        machine.push(OPAQUE)
+        return
+    digits = argument.strip().rstrip(b"L")
+    if not _NUMBER.fullmatch(digits):
+        raise other_format(_MISFIT)
     if not digits.removeprefix(b"-").isdigit() or len(digits) > 40:
         machine.push(OPAQUE)
     else:
@@ -221,7 +234,10 @@ def _set(machine: Machine, items: list[Value]) -> None:
 
 
 def _global(machine: Machine, argument: bytes | None) -> None:
-    module, _, name = (argument or b"").decode(errors="replace").partition("\n")
+    if argument is None:
+        machine.import_(None, None)
+        return
+    module, _, name = argument.decode(errors="replace").partition("\n")
     machine.import_(module, name)
 
 
@@ -234,11 +250,13 @@ def _inst(machine: Machine, argument: bytes | None) -> None:
     _global(machine, argument)
     machine.pop()
     machine.pop_mark()
+    machine.calls += 1
     machine.push(OPAQUE)
 
 
 def _extension(machine: Machine, argument: bytes | None) -> None:
     machine.problem("an import by number from a registry that only the loading program has")
+    machine.names += 1
     _natural(machine, argument)
     machine.pop()
     machine.push(OPAQUE)
@@ -246,11 +264,35 @@ def _extension(machine: Machine, argument: bytes | None) -> None:
 
 def _reduce(machine: Machine, _argument: bytes | None) -> None:
     arguments = machine.pop()
-    machine.push(called(machine.pop(), arguments))
+    function = machine.pop()
+    machine.calls += 1
+    # A dict made of a list is a copy, and one list can be copied again and again.
+    is_kept = not isinstance(arguments, tuple) or machine.may_keep(
+        sum(len(one) for one in arguments if isinstance(one, list))
+    )
+    machine.push(called(function, arguments) if is_kept else OPAQUE)
+
+
+def _new_object(count: int) -> Action:
+    def make(machine: Machine, _argument: bytes | None) -> None:
+        for _ in range(count):
+            machine.pop()
+        machine.calls += 1
+        machine.push(OPAQUE)
+
+    return make
+
+
+def _object(machine: Machine, _argument: bytes | None) -> None:
+    if not machine.pop_mark():
+        raise other_format(_MISFIT)
+    machine.calls += 1
+    machine.push(OPAQUE)
 
 
 def _build(machine: Machine, _argument: bytes | None) -> None:
     machine.pop()
+    machine.calls += 1
     machine.push(machine.pop())
 
 
@@ -327,6 +369,9 @@ ACTIONS: dict[str, Action] = {
     "INST": _inst,
     **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _extension),
     "REDUCE": _reduce,
+    "NEWOBJ": _new_object(2),
+    "NEWOBJ_EX": _new_object(3),
+    "OBJ": _object,
     "BUILD": _build,
     "DUP": _duplicate,
     "POP": _pop,

@@ -1,9 +1,10 @@
 """The few kinds of values that a walk over a pickle follows, and torch's way to spell tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeGuard
 
+from modelcellar.formats.reading import MAX_ELEMENTS, is_shape
 from modelcellar.records import Tensor
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
 
 MAX_DEPTH = 6
 MAX_TENSORS = 65_536
+MAX_VISITS = 300_000
+MAX_NAME_BYTES = 4 << 20
 
 ELEMENTS: Mapping[str, tuple[str, int]] = {
     "FloatStorage": ("F32", 4),
@@ -99,6 +102,8 @@ def storage_of(value: Value) -> Storage | None:
     _tag, kind, key, _location, elements = value[:5]
     if not isinstance(kind, Global) or not isinstance(key, str) or not isinstance(elements, int):
         return None
+    if not 0 <= elements <= MAX_ELEMENTS:
+        return None
     return Storage(kind.name, key, elements)
 
 
@@ -125,36 +130,48 @@ def _is_pair(value: Value) -> TypeGuard[Sequence[Value]]:
 
 
 def tensors_in(value: Value) -> list[Tensor]:
-    """The tensors of a state dict under their own names, those of other branches by their path."""
-    found: list[Tensor] = []
-    if not isinstance(value, Dict):
-        return found
-    model = next((key for key in _WRAPPERS if isinstance(value.get(key), Dict)), None)
-    if model is not None:
-        _collect(value[model], "", found, 0)
-    for key, inner in value.items():
-        if key != model:
-            _add(inner, key, found, 0)
-    return found
+    """The tensors of a state dict under their own names, those of other branches by their path.
 
-
-def _collect(value: Value, prefix: str, found: list[Tensor], depth: int) -> None:
-    items: list[tuple[str, Value]] = []
+    One dict can stand in another any number of times, so what is gone through is bounded.
+    """
+    collector = _Collector()
     if isinstance(value, Dict):
-        items = list(value.items())
-    elif isinstance(value, list):
-        items = [(str(at), inner) for at, inner in enumerate(value)]
-    for key, inner in items:
-        _add(inner, f"{prefix}{key}", found, depth)
+        model = next((key for key in _WRAPPERS if isinstance(value.get(key), Dict)), None)
+        if model is not None:
+            collector.collect(value[model], "", 0)
+        for key, inner in value.items():
+            if key != model:
+                collector.add(inner, key, 0)
+    return collector.found
 
 
-def _add(value: Value, name: str, found: list[Tensor], depth: int) -> None:
-    if len(found) >= MAX_TENSORS:
-        return
-    if isinstance(value, TensorValue):
-        found.append(Tensor(name, value.dtype, value.shape))
-    elif depth < MAX_DEPTH:
-        _collect(value, f"{name}.", found, depth + 1)
+class _Collector:
+    def __init__(self) -> None:
+        self.found: list[Tensor] = []
+        self._visits_left = MAX_VISITS
+        self._name_bytes_left = MAX_NAME_BYTES
+
+    def collect(self, value: Value, prefix: str, depth: int) -> None:
+        """The tensors in a dict or a list."""
+        items: Iterable[tuple[object, Value]] = ()
+        if isinstance(value, Dict):
+            items = value.items()
+        elif isinstance(value, list):
+            items = enumerate(value)
+        for key, inner in items:
+            if self._visits_left < 0 or self._name_bytes_left < 0:
+                return
+            self.add(inner, f"{prefix}{key}", depth)
+
+    def add(self, value: Value, name: str, depth: int) -> None:
+        """The value, if it is a tensor, or those in it."""
+        self._visits_left -= 1
+        if isinstance(value, TensorValue):
+            self._name_bytes_left -= len(name)
+            if len(self.found) < MAX_TENSORS and self._name_bytes_left >= 0:
+                self.found.append(Tensor(name, value.dtype, value.shape))
+        elif depth < MAX_DEPTH:
+            self.collect(value, f"{name}.", depth + 1)
 
 
 def _tensor(arguments: tuple[Value, ...]) -> Value:
@@ -163,7 +180,6 @@ def _tensor(arguments: tuple[Value, ...]) -> Value:
     storage, size = storage_of(arguments[0]), arguments[2]
     if storage is None or not isinstance(size, tuple):
         return OPAQUE
-    shape = tuple(one for one in size if type(one) is int and one >= 0)
-    if len(shape) != len(size):
+    if not is_shape(size):
         return OPAQUE
-    return TensorValue(ELEMENTS.get(storage.kind, (storage.kind, 0))[0], shape)
+    return TensorValue(ELEMENTS.get(storage.kind, (storage.kind, 0))[0], size)

@@ -4,6 +4,7 @@ Default-deny: only what the list ``pickle_imports.toml`` allows is called data. 
 names alone were got round again and again (CVE-2025-1716 and many after it).
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from importlib import resources
 
 from modelcellar.formats.facts import clean_text
 from modelcellar.formats.pickles import Global, PickleWalk
-from modelcellar.records import NO_PICKLE, Security
+from modelcellar.records import NOT_CHECKED, Security
 
 __all__ = ["VERDICTS", "verdict_on", "worst"]
 
@@ -26,12 +27,22 @@ SCRIPT_MODULE = "__torch__"
 """Where TorchScript keeps the classes of its own code, which its interpreter runs, not Python."""
 
 
+_CLASS = re.compile(r"[A-Z][A-Za-z0-9_]*")
+"""Of the names in an allowed module only these: a module has others that it imported itself, and a
+dotted name or one with underscores leads from any class to all that Python can do."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Names:
     names: frozenset[str]
     modules: frozenset[str]
 
-    def has(self, found: Global) -> bool:
+    def allows(self, found: Global) -> bool:
+        """Whether the name is listed, or is that of a class in a listed module."""
+        is_class = found.module in self.modules and _CLASS.fullmatch(found.name) is not None
+        return is_class or str(found) in self.names
+
+    def forbids(self, found: Global) -> bool:
         """Whether the name, its module or one above it is listed."""
         # A dotted name reaches into what its first part is an attribute of.
         parts = str(found).split(".")
@@ -54,9 +65,9 @@ def verdict_on(walks: Sequence[PickleWalk], problems: Iterable[str] = ()) -> Sec
     lists = _lists()
     imports = sorted({found for one in walks for found in one.imports}, key=str)
     trouble = [*problems, *(text for one in walks for text in one.problems)]
-    dangerous = [found for found in imports if lists["dangerous"].has(found)]
+    dangerous = [found for found in imports if lists["dangerous"].forbids(found)]
     unknown = [found for found in imports if _is_unknown(found, lists)]
-    known = [found for found in imports if not lists["tensors"].has(found)]
+    known = [found for found in imports if not lists["tensors"].allows(found)]
     if dangerous:
         return _security("dangerous_imports", [f"imports {found}" for found in dangerous])
     if trouble:
@@ -70,12 +81,12 @@ def verdict_on(walks: Sequence[PickleWalk], problems: Iterable[str] = ()) -> Sec
 
 
 def worst(found: Iterable[Security]) -> Security:
-    """The one that says most about code."""
-    return max(found, key=lambda one: VERDICTS.index(one.verdict), default=NO_PICKLE)
+    """The one that says most about code; the first of several."""
+    return max(found, key=lambda one: VERDICTS.index(one.verdict), default=NOT_CHECKED)
 
 
 def _is_unknown(found: Global, lists: dict[str, _Names]) -> bool:
-    listed = any(lists[key].has(found) for key in ("tensors", "known", "dangerous"))
+    listed = lists["tensors"].allows(found) or lists["known"].allows(found)
     return not listed and not _is_script(found)
 
 

@@ -7,16 +7,32 @@ table of opcodes, with what each takes from the stack and puts on it, is the sta
 """
 
 import pickletools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from modelcellar.formats.cursor import Cursor, other_format, truncated
+from modelcellar.formats.cursor import (
+    MAX_OPCODES,
+    Cursor,
+    Fault,
+    FormatError,
+    other_format,
+    too_large,
+    truncated,
+)
 from modelcellar.formats.pickle_opcodes import ACTIONS, Machine
 from modelcellar.formats.pickle_values import OPAQUE, Global, Value
 
-__all__ = ["Global", "PickleWalk", "walk"]
+__all__ = [
+    "MAX_OPCODES",
+    "BrokenPickleError",
+    "Global",
+    "PickleWalk",
+    "begins",
+    "walk",
+    "walk_rest",
+]
 
-MAX_OPCODES = 250_000
 MAX_LINE_BYTES = 4096
+MAX_PICKLES = 16
 MAX_KEPT_TEXT_BYTES = 256
 
 
@@ -25,7 +41,8 @@ class PickleWalk:
     """One pickle from its first opcode to STOP.
 
     ``problems`` say what could not be followed: a walk with any of them tells nothing about what
-    loading would do.
+    loading would do. ``name_count`` is how often something is looked up by a name, known or not,
+    and ``call_count`` how often something is called.
     """
 
     protocol: int
@@ -33,15 +50,19 @@ class PickleWalk:
     imports: tuple[Global, ...]
     persistent_ids: tuple[Value, ...]
     opcode_count: int
-    problems: tuple[str, ...] = field(default=())
+    name_count: int = 0
+    call_count: int = 0
+    problems: tuple[str, ...] = ()
+    is_complete: bool = True
+    """Whether the walk reached STOP."""
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the walk reached STOP."""
-        return TOO_LONG not in self.problems
 
+class BrokenPickleError(FormatError):
+    """No pickle, or one that breaks off; ``walked`` is what loading would do until then."""
 
-TOO_LONG = "more opcodes than are walked"
+    def __init__(self, error: FormatError, walked: PickleWalk) -> None:
+        super().__init__(error.fault, error.reason)
+        self.walked = walked
 
 
 def walk(cursor: Cursor, *, needs_protocol: bool = True) -> PickleWalk:
@@ -52,36 +73,94 @@ def walk(cursor: Cursor, *, needs_protocol: bool = True) -> PickleWalk:
         needs_protocol: it must say protocol 2 or later; without, older ones are walked too, which
             begin with any opcode.
 
-    Raises ``FormatError``: no pickle, opcodes that do not exist or do not fit the stack, or the
-    file ends before STOP.
+    Raises ``BrokenPickleError``: no pickle, opcodes that do not exist or do not fit the stack, or
+    the file ends before STOP.
     """
     head = cursor.peek(2)
     has_protocol = len(head) == 2 and head[:1] == b"\x80" and head[1] <= _HIGHEST_PROTOCOL
-    if needs_protocol and not (has_protocol and head[1] >= 2):
-        raise other_format("no pickle begins here")
-    machine = Machine()
-    count = 0
-    while True:
-        at = cursor.position
-        if not cursor.left:
-            raise truncated(f"it is a pickle that goes on where the file ends, at byte {at:,}")
-        opcode = _OPCODES.get(cursor.take(1)[0])
-        if opcode is None:
-            raise other_format(f"no pickle opcode stands at byte {at:,}")
-        count += 1
-        if count > MAX_OPCODES:
-            machine.problems.append(TOO_LONG)
-        if opcode.name == "STOP" or count > MAX_OPCODES:
-            result = machine.pop() if opcode.name == "STOP" else OPAQUE
-            return PickleWalk(
-                protocol=head[1] if has_protocol else 0,
-                result=result,
-                imports=tuple(sorted(machine.imports, key=str)),
-                persistent_ids=tuple(machine.persistent_ids),
-                opcode_count=count,
-                problems=tuple(machine.problems),
-            )
-        _step(machine, opcode, _argument(cursor, opcode))
+    machine = Machine(cursor.budget)
+    steps = _Steps(head[1] if has_protocol else 0, machine)
+    try:
+        if needs_protocol and not (has_protocol and head[1] >= 2):
+            raise other_format("no pickle begins here")
+        steps.run(cursor)
+    except FormatError as error:
+        if error.fault is Fault.TOO_LARGE:
+            machine.problem(error.reason)
+            return steps.walked(is_complete=False)
+        raise BrokenPickleError(error, steps.walked(is_complete=False)) from None
+    return steps.walked(is_complete=True)
+
+
+def walk_rest(cursor: Cursor, walks: list[PickleWalk]) -> list[str]:
+    """Adds the pickles from the position on, whatever their protocol, and says what is in the way.
+
+    A program may read as many as there are. Where what follows is no pickle, nothing would be
+    run; where it breaks off later, what it names until then counts.
+    """
+    while cursor.left:
+        if len(walks) >= MAX_PICKLES:
+            return [f"more than {MAX_PICKLES} pickles"]
+        try:
+            walks.append(walk(cursor, needs_protocol=False))
+        except BrokenPickleError as error:
+            if not error.walked.name_count:
+                return []
+            walks.append(error.walked)
+            return [error.reason]
+        if not walks[-1].is_complete:
+            break
+    return []
+
+
+def begins(head: bytes) -> bool:
+    """Whether the first byte is an opcode that a pickle of any protocol can begin with."""
+    opcode = _OPCODES.get(head[0]) if head else None
+    return opcode is not None and not opcode.stack_before
+
+
+class _Steps:
+    """Opcodes one after the other, as many as the file may still cost."""
+
+    def __init__(self, protocol: int, machine: Machine) -> None:
+        self._protocol = protocol
+        self._machine = machine
+        self._count = 0
+        self._result: Value = OPAQUE
+
+    def run(self, cursor: Cursor) -> None:
+        """Up to and with STOP."""
+        budget = cursor.budget
+        while True:
+            at = cursor.position
+            if not cursor.left:
+                raise truncated(f"it is a pickle that goes on where the file ends, at byte {at:,}")
+            opcode = _OPCODES.get(cursor.take(1)[0])
+            if opcode is None:
+                raise other_format(f"no pickle opcode stands at byte {at:,}")
+            self._count += 1
+            budget.opcodes -= 1
+            if budget.opcodes < 0:
+                raise too_large("more opcodes than are walked")
+            if opcode.name == "STOP":
+                self._result = self._machine.pop()
+                return
+            _step(self._machine, opcode, _argument(cursor, opcode))
+
+    def walked(self, *, is_complete: bool) -> PickleWalk:
+        """What is known by now."""
+        machine = self._machine
+        return PickleWalk(
+            protocol=self._protocol,
+            result=self._result,
+            imports=tuple(sorted(machine.imports, key=str)),
+            persistent_ids=tuple(machine.persistent_ids),
+            opcode_count=self._count,
+            name_count=machine.names,
+            call_count=machine.calls,
+            problems=tuple(machine.problems),
+            is_complete=is_complete,
+        )
 
 
 def _argument(cursor: Cursor, opcode: pickletools.OpcodeInfo) -> bytes | None:
@@ -93,7 +172,8 @@ def _argument(cursor: Cursor, opcode: pickletools.OpcodeInfo) -> bytes | None:
         return cursor.take(argument.n)
     if argument.n == pickletools.UP_TO_NEWLINE:
         lines = 2 if argument.name == "stringnl_noescape_pair" else 1
-        return b"\n".join(cursor.line(MAX_LINE_BYTES) for _ in range(lines))
+        found = [cursor.line(MAX_LINE_BYTES) for _ in range(lines)]
+        return None if max(map(len, found)) == MAX_LINE_BYTES else b"\n".join(found)
     length = int.from_bytes(cursor.take(_LENGTH_BYTES[argument.n]), "little")
     if length > MAX_KEPT_TEXT_BYTES:
         cursor.skip(length)

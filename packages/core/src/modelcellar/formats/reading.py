@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeGuard
 
-from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Security
+from modelcellar.records import NOT_CHECKED, FileFormat, JsonValue, Security
 
 __all__ = ["AnyTensor", "Reading", "is_shape"]
 
@@ -57,7 +57,7 @@ class Reading:
         metadata: what the file says of itself, uncut: texts of a safetensors header or an ONNX
             file, values of a GGUF file (:data:`modelcellar.formats.gguf.GgufValue`).
         scalars: values of a few tensors of one element (``*.alpha``), which tell scales.
-        security: what a pickle in it would import.
+        security: what a pickle in it would import. A reader whose format holds none says so.
         data_start: where the tensor data of a safetensors file begin, in bytes.
     """
 
@@ -67,5 +67,5 @@ class Reading:
     tensors: tuple[AnyTensor, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
     scalars: Mapping[str, float] = field(default_factory=dict)
-    security: Security = NO_PICKLE
+    security: Security = NOT_CHECKED
     data_start: int | None = None

@@ -14,16 +14,15 @@ from modelcellar.formats.cursor import Cursor, Fault, FormatError, damaged, trun
 from modelcellar.formats.facts import clean_text, join, kinds_line, most_common, plural
 from modelcellar.formats.pickle_values import ELEMENTS, Dict, Value, storage_of, tensors_in
 from modelcellar.formats.pickle_verdict import verdict_on
-from modelcellar.formats.pickles import PickleWalk, walk
+from modelcellar.formats.pickles import BrokenPickleError, PickleWalk, begins, walk, walk_rest
 from modelcellar.formats.reading import Reading
 from modelcellar.records import FileFormat, JsonValue, Tensor
 
-TORCH_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
-"""The first pickle of torch's old form: the number 0x1950a86a20f9469cfc6c."""
+TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+"""The value of the first pickle of torch's old form, whatever protocol it is in."""
 
 PICKLES = 5
 TORCH_MODEL = 3
-MAX_PICKLES = 16
 MAX_SHOWN = 64
 _COUNT = struct.Struct("<q")
 
@@ -41,22 +40,53 @@ def looks_like(head: bytes) -> bool:
 
 def inspect(cursor: Cursor) -> Reading:
     """Walks the pickles and, in torch's old form, checks that all storages are there."""
-    cursor.seek(0)
-    if cursor.peek(len(TORCH_START)) == TORCH_START:
-        return _torch(cursor)
-    found = walk(cursor)
-    walks, problems = [found], []
+    return _inspect(cursor, [], needs_protocol=True)
+
+
+def inspect_unmarked(head: bytes, cursor: Cursor) -> Reading | None:
+    """The file as a program would take it that unpickles whatever it is given.
+
+    Old protocols have no mark, and many a file begins with bytes that are opcodes. ``None`` where
+    loading it would end before it had run anything; format ``UNKNOWN`` where it would end after
+    that, or where that cannot be told.
+    """
+    # Where a reader has used up what may be walked, it has said that it did not see all.
+    if not begins(head) or cursor.budget.opcodes < 0:
+        return None
+    walks: list[PickleWalk] = []
+    try:
+        reading = _inspect(cursor, walks, needs_protocol=False)
+    except FormatError as error:
+        found = error.security
+        return Reading(FileFormat.UNKNOWN, security=found) if found is not None else None
+    if any(one.name_count for one in walks):
+        return reading
+    is_followed = reading.security.verdict != "unreadable"
+    return None if is_followed else Reading(FileFormat.UNKNOWN, security=reading.security)
+
+
+def _inspect(cursor: Cursor, walks: list[PickleWalk], *, needs_protocol: bool) -> Reading:
+    try:
+        cursor.seek(0)
+        walks.append(walk(cursor, needs_protocol=needs_protocol))
+        if walks[0].result == TORCH_MAGIC:
+            return _torch(cursor, walks)
+        return _bare(cursor, walks)
+    except FormatError as error:
+        if isinstance(error, BrokenPickleError):
+            walks.append(error.walked)
+        if any(one.name_count and one.call_count for one in walks):
+            error.security = verdict_on(walks, [error.reason])
+        raise
+
+
+def _bare(cursor: Cursor, walks: list[PickleWalk]) -> Reading:
+    found = walks[0]
     facts: dict[str, JsonValue] = {"protocol": found.protocol, "torch": False}
     if not found.is_complete:
         return _result(walks, facts | {"walked": False}, "not walked to its end")
     facts["bytes_after_stop"] = cursor.left
-    while looks_like(cursor.peek(2)) and len(walks) < MAX_PICKLES:
-        # A second pickle, which a program that reads several would load as well.
-        try:
-            walks.append(walk(cursor))
-        except FormatError as error:
-            problems.append(error.reason)
-            break
+    problems = walk_rest(cursor, walks)
     return _result(walks, facts, problems=problems)
 
 
@@ -91,20 +121,23 @@ def _result(
     )
 
 
-def _torch(cursor: Cursor) -> Reading:
-    try:
-        pickles = [walk(cursor) for _ in range(PICKLES - 1)]
-        model = pickles[TORCH_MODEL]
-        facts: dict[str, JsonValue] = {"protocol": model.protocol, "torch": True}
-        if not model.is_complete:
-            return _result(pickles, facts | {"walked": False}, "torch, not walked to its end")
-        pickles.append(walk(cursor))
-    except FormatError as error:
-        if error.fault is not Fault.OTHER_FORMAT:
-            raise
-        raise damaged(f"it begins as a torch file, but {error.reason}") from None
+def _torch(cursor: Cursor, walks: list[PickleWalk]) -> Reading:
+    facts: dict[str, JsonValue] = {"protocol": walks[0].protocol, "torch": True}
+    while len(walks) < PICKLES and walks[-1].is_complete:
+        try:
+            walks.append(walk(cursor, needs_protocol=False))
+        except BrokenPickleError as error:
+            if error.fault is not Fault.OTHER_FORMAT:
+                raise
+            walks.append(error.walked)
+            raise damaged(f"it begins as a torch file, but {error.reason}") from None
+    if not walks[-1].is_complete:
+        return _result(walks, facts | {"walked": False}, "torch, not walked to its end")
+    model = walks[TORCH_MODEL]
+    facts["protocol"] = model.protocol
     storages = _storages(model)
-    _check_extents(cursor, _keys(pickles[-1]), storages)
+    _check_extents(cursor, _keys(walks[-1]), storages)
+    problems = walk_rest(cursor, walks)
     dtypes = Counter(storage.dtype for storage in storages.values())
     parameters = sum(storage.elements for storage in storages.values())
     facts |= {
@@ -113,12 +146,13 @@ def _torch(cursor: Cursor) -> Reading:
         "parameter_count": parameters,
     }
     return _result(
-        pickles,
+        walks,
         facts,
         "torch",
         plural(len(storages), "storage"),
         kinds_line(dtypes),
         plural(parameters, "parameter"),
+        problems=problems,
     )
 
 

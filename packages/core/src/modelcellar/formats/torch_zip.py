@@ -6,36 +6,32 @@ Only their pickles are read, and walked, never loaded. Layout of torch's files:
 ``constants.pkl``.
 """
 
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from modelcellar.formats import numpy_arrays
-from modelcellar.formats.cursor import Cursor, Fault, FormatError, damaged, too_large
+from modelcellar.formats.cursor import Cursor, Fault, FormatError, damaged
 from modelcellar.formats.facts import clean_bytes, clean_text, join, plural
 from modelcellar.formats.pickle_values import ELEMENTS, storage_of, tensors_in
-from modelcellar.formats.pickle_verdict import verdict_on
-from modelcellar.formats.pickles import PickleWalk, walk
+from modelcellar.formats.pickle_verdict import verdict_on, worst
+from modelcellar.formats.pickles import PickleWalk
 from modelcellar.formats.reading import Reading
-from modelcellar.formats.torch_pickle import looks_like as looks_like_pickle
 from modelcellar.formats.torch_pickle import pickle_facts
+from modelcellar.formats.zip_pickles import contradictions, walk_pickles
 from modelcellar.formats.zips import (
     END_MAGIC,
     LOCAL_MAGIC,
     ZipEntry,
-    contradiction,
     data_start,
     read_entries,
     read_small,
-    read_whole,
 )
-from modelcellar.records import FileFormat, JsonValue
+from modelcellar.records import NO_PICKLE, NOT_CHECKED, FileFormat, JsonValue, Security
 
 TASK_PREFIX = b"\0\0"
 """MediaPipe puts two NUL bytes before the archive."""
 
-MAX_PICKLE_BYTES = 16 * 1024 * 1024
-MAX_PICKLES = 16
+MAX_LOOKED_THROUGH = 4096
 SCRIPT_NOTE = "TorchScript holds code of its own"
 
 ARCHIVE = Reading(FileFormat.UNKNOWN, "ZIP archive", {"kind": "archive"})
@@ -58,29 +54,59 @@ def inspect(cursor: Cursor) -> Reading:
         return ARCHIVE
     by_name = {entry.name: entry for entry in entries}
     root = entries[0].name.partition("/")[0] + "/" if entries else ""
-    if root + "data.pkl" in by_name and (
-        root + "version" in by_name or root + ".data/version" in by_name
+    # PyTorch asks for its entries without regard to case.
+    names = {name.lower(): name for name in by_name}
+    folder = root.lower()
+    if folder + "data.pkl" in names and (
+        folder + "version" in names or folder + ".data/version" in names
     ):
         if len(by_name) != len(entries):
             raise damaged("its ZIP listing has two entries of one name")
-        return _torch(cursor, root, by_name)
+        return _torch(cursor, root, by_name, names)
     if has_task_prefix or _is_task(cursor, entries):
-        return _task(entries)
-    return numpy_arrays.inspect_archive(cursor, entries) or ARCHIVE
+        return replace(_task(entries), security=_looked_through(cursor, entries, NO_PICKLE))
+    found = numpy_arrays.inspect_archive(cursor, entries)
+    return found or replace(ARCHIVE, security=_looked_through(cursor, entries, NOT_CHECKED))
 
 
-def _torch(cursor: Cursor, root: str, entries: Mapping[str, ZipEntry]) -> Reading:
-    is_script = root + "constants.pkl" in entries or any(
-        name.startswith(root + "code/") for name in entries
+def _looked_through(cursor: Cursor, entries: Sequence[ZipEntry], otherwise: Security) -> Security:
+    """What is known of the pickles in an archive that is none of torch."""
+    first = entries[:MAX_LOOKED_THROUGH]
+    walks, problems = walk_pickles(cursor, first)
+    found = [otherwise if len(first) == len(entries) else NOT_CHECKED]
+    if walks or problems:
+        found.append(verdict_on(list(walks.values()), problems))
+    for entry in first:
+        if numpy_arrays.is_array(cursor, entry):
+            try:
+                found.append(numpy_arrays.array_in(cursor, entry).security)
+            except FormatError as error:
+                found.append(numpy_arrays.unreadable(error))
+    return worst(found)
+
+
+def _torch(
+    cursor: Cursor, root: str, entries: Mapping[str, ZipEntry], names: Mapping[str, str]
+) -> Reading:
+    folder = root.lower()
+    is_script = folder + "constants.pkl" in names or any(
+        name.startswith(folder + "code/") for name in names
     )
+    model_name = names[folder + "data.pkl"]
     # A copy that reserved its space and was cut off has the listing but not what it lists.
-    data_start(cursor, entries[root + "data.pkl"])
-    walks, problems = _walk_pickles(cursor, root, entries)
-    model = walks.get(root + "data.pkl")
+    data_start(cursor, entries[model_name])
+    listed = list(entries.values())
+    walks, problems = walk_pickles(cursor, listed, folder)
+    problems += contradictions(cursor, listed)
+    security = verdict_on(list(walks.values()), problems)
+    model = walks.get(model_name)
     tensors = tuple(tensors_in(model.result)) if model is not None else ()
     if model is not None and not is_script:
-        _check_storages(root, entries, model)
-    security = verdict_on(list(walks.values()), problems)
+        try:
+            _check_storages(root, entries, model)
+        except FormatError as error:
+            error.security = security
+            raise
     if is_script:
         security = replace(security, details=(SCRIPT_NOTE, *security.details))
     storages = [entry for name, entry in entries.items() if name.startswith(root + "data/")]
@@ -109,42 +135,6 @@ def _torch(cursor: Cursor, root: str, entries: Mapping[str, ZipEntry]) -> Readin
     )
     format_ = FileFormat.TORCHSCRIPT if is_script else FileFormat.TORCH_ZIP
     return Reading(format_, summary, facts, tensors, security=security)
-
-
-def _walk_pickles(
-    cursor: Cursor, root: str, entries: Mapping[str, ZipEntry]
-) -> tuple[dict[str, PickleWalk], list[str]]:
-    """Every pickle in the archive by its name, and why one could not be read."""
-    walks: dict[str, PickleWalk] = {}
-    problems: list[str] = []
-    count = 0
-    for name, entry in entries.items():
-        problem = contradiction(cursor, entry)
-        if problem is not None:
-            problems.append(problem)
-        if not _is_pickle(cursor, root, entry):
-            continue
-        count += 1
-        try:
-            if count > MAX_PICKLES:
-                raise too_large(f"more than {MAX_PICKLES} pickles")
-            data = read_whole(cursor, entry, MAX_PICKLE_BYTES)
-            inner = Cursor(io.BytesIO(data), len(data))
-            walks[name] = walk(inner, needs_protocol=False)
-            if inner.left:
-                problems.append(f"{plural(inner.left, 'byte')} after the end of a pickle")
-        except FormatError as error:
-            problems.append(error.reason)
-    return walks, problems
-
-
-def _is_pickle(cursor: Cursor, root: str, entry: ZipEntry) -> bool:
-    """By its name, or by its bytes where only a pickle begins like that."""
-    if entry.name.endswith((".pkl", ".pickle")):
-        return True
-    if entry.name.startswith((root + "data/", root + "code/")) or not entry.size_bytes:
-        return False
-    return looks_like_pickle(read_small(cursor, entry, 2))
 
 
 def _check_storages(root: str, entries: Mapping[str, ZipEntry], model: PickleWalk) -> None:
