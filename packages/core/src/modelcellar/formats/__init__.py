@@ -3,6 +3,7 @@
 Later knowledge has its room here: one module for each format, one for what it sums up.
 """
 
+from modelcellar.formats.bounded_json import parse_json
 from modelcellar.formats.classify.words import in_words
 from modelcellar.formats.gguf import GgufHeader
 from modelcellar.formats.inspection import inspect_file, inspect_model, inspect_stream
@@ -15,4 +16,5 @@ __all__ = [
     "inspect_file",
     "inspect_model",
     "inspect_stream",
+    "parse_json",
 ]

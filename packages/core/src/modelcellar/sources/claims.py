@@ -4,12 +4,12 @@ transformers, diffusers, PEFT, optimum and sentence-transformers give their file
 configuration that lies in a folder of downloads says nothing about the other weights there.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelcellar.formats import parse_json
 from modelcellar.records import FileFormat
 from modelcellar.sources.parts import indexed
 from modelcellar.sources.source import SourceFile
@@ -137,6 +137,6 @@ def _parsed(path: Path) -> object:
     """A small JSON file; ``None`` if it is none: many programs have a ``config.json``."""
     with path.open("rb") as file:
         try:
-            return json.loads(file.read(MAX_CONFIG_BYTES))
-        except (ValueError, RecursionError):
+            return parse_json(file.read(MAX_CONFIG_BYTES))
+        except ValueError:
             return None

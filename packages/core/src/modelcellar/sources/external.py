@@ -5,7 +5,6 @@ either: a claimed file must be nothing by itself, lie in the same folder or one 
 nothing else, and be as long as the tensors say that are in it.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from modelcellar import naming
+from modelcellar.formats import parse_json
 from modelcellar.formats.cursor import Cursor, FormatError
 from modelcellar.formats.onnx import needed_files
 from modelcellar.formats.tfjs import MAX_BYTES as MAX_TFJS_BYTES
@@ -161,9 +161,9 @@ def _listed_by_tfjs(cursor: Cursor) -> dict[str, int] | None:
     if cursor.size_bytes > MAX_TFJS_BYTES:
         return None
     try:
-        groups = json.loads(cursor.take(cursor.size_bytes))["weightsManifest"]
+        groups = parse_json(cursor.take(cursor.size_bytes))["weightsManifest"]
         return {name: 1 for group in groups for name in group["paths"] if isinstance(name, str)}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

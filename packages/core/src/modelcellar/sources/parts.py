@@ -3,12 +3,12 @@
 Numbers alone (``epoch_00001``) make no parts: only a name that says of how many it is one.
 """
 
-import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from modelcellar import naming
+from modelcellar.formats import parse_json
 from modelcellar.sources.source import SourceFile
 
 __all__ = ["Part", "in_short", "index_name", "indexed", "missing_parts"]
@@ -61,9 +61,9 @@ def indexed(index: SourceFile | None) -> set[str]:
     with index.path.open("rb") as file:
         data = file.read(MAX_INDEX_BYTES)
     try:
-        tensors = json.loads(data)["weight_map"]
+        tensors = parse_json(data)["weight_map"]
         return {name for name in tensors.values() if isinstance(name, str)}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return set()
 
 
