@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ from modelcellar.formats.classify.words import in_words
 from modelcellar.formats.detect import detect
 from modelcellar.formats.documents import read_documents
 from modelcellar.formats.facts import clean_name, join
+from modelcellar.formats.last_resort import guarded, reader_failed
 from modelcellar.formats.reading import Reading
 from modelcellar.records import FileFormat, Finding, Inspection, Tensor
 
@@ -29,7 +31,9 @@ def inspect_file(path: AnyPath, *, with_tensors: bool = False) -> Inspection:
     the file cannot be read or is not a regular file.
     """
     with _opened(path) as (file, size_bytes):
-        return inspect_stream(file, size_bytes, with_tensors=with_tensors)
+        return guarded(
+            lambda: inspect_stream(file, size_bytes, with_tensors=with_tensors), reader_failed()
+        )
 
 
 def inspect_stream(file: BinaryIO, size_bytes: int, *, with_tensors: bool = False) -> Inspection:
@@ -74,8 +78,10 @@ def inspect_model(weights: Sequence[Path], others: Mapping[str, Path]) -> dict[s
     readings = []
     for path in weights:
         with _opened(path) as (file, size_bytes):
-            readings.append(detect(file, size_bytes).reading)
-    return classify(readings, read_documents(others))
+            detected = guarded(partial(detect, file, size_bytes), None)
+        if detected is not None:
+            readings.append(detected.reading)
+    return guarded(lambda: classify(readings, read_documents(others)), {})
 
 
 @contextmanager
