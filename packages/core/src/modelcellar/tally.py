@@ -124,7 +124,7 @@ class Tally:
         self._bytes_total += size_bytes
         yield self.byte_progress(phase)
         self._bytes_done += size_bytes
-        self._bytes_under_way = 0
+        self._bytes_under_way = self._bytes_ahead = 0
         self.bytes_read += size_bytes
 
     def report(self, *, dry_run: bool) -> ImportReport:

@@ -13,7 +13,7 @@ from modelcellar.formats import (
     gguf_summary,
     kinds,
     numpy_arrays,
-    onnx,
+    onnx_summary,
     safetensors_summary,
     text,
     tfjs,
@@ -56,7 +56,7 @@ _PROBES = (
     _Probe(FileFormat.CTRANSLATE2, ctranslate2.looks_like, ctranslate2.inspect),
     _Probe(FileFormat.TORCH_LEGACY, torch_pickle.looks_like, torch_pickle.inspect),
     # Last, as they have no magic numbers.
-    _Probe(FileFormat.ONNX, onnx.looks_like, onnx.inspect),
+    _Probe(FileFormat.ONNX, onnx_summary.looks_like, onnx_summary.inspect),
     _Probe(FileFormat.COREML, coreml.looks_like, coreml.inspect),
 )
 

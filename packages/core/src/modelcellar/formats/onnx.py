@@ -22,16 +22,11 @@ from modelcellar.formats.cursor import (
 )
 from modelcellar.formats.facts import (
     clean_bytes,
-    clean_mapping,
-    clean_name,
     clean_text,
-    join,
-    most_common,
-    plural,
 )
 from modelcellar.formats.protobuf import BYTES, VARINT, Field, fields, varint
-from modelcellar.formats.reading import MAX_DIMENSIONS, Reading, is_shape
-from modelcellar.records import NO_PICKLE, FileFormat, JsonValue, Tensor
+from modelcellar.formats.reading import MAX_DIMENSIONS, is_shape
+from modelcellar.records import Tensor
 
 MAX_MODEL_FIELDS = 50_000
 MAX_INNER_FIELDS = 250_000
@@ -45,6 +40,8 @@ MAX_LOCATIONS = 256
 MAX_NEEDED_FILES = 16_384
 MAX_FIELDS_FOR_NEEDED = 4_000_000
 MAX_PATH_BYTES = 4096
+NO_FILE_BYTES = 2**63
+"""More than any file has."""
 MAX_TENSORS = 65_536
 MAX_NAME_BYTES = 1024
 MAX_NAMES_BYTES = 4 << 20
@@ -77,7 +74,9 @@ DATA_TYPES = {
 
 
 @dataclass
-class _Outline:
+class Outline:
+    """What is counted and kept of a model."""
+
     ir_version: int | None = None
     producer: list[str] = field(default_factory=lambda: ["", ""])
     graphs: int = 0
@@ -103,8 +102,11 @@ def looks_like(head: bytes) -> bool:
     return bool(head) and _fits(head[0], MODEL_FIELDS)
 
 
-def inspect(cursor: Cursor) -> Reading:
-    """Walks the fields of the model and its graph and sums them up."""
+def read_outline(cursor: Cursor) -> Outline:
+    """Walks the fields of the model and its graphs.
+
+    Raises ``FormatError``: it is none, or damaged, or cut off.
+    """
     reader = _Reader(cursor)
     reader.read()
     outline = reader.outline
@@ -120,15 +122,7 @@ def inspect(cursor: Cursor) -> Reading:
             f"one of its tensors has more than {MAX_DIMENSIONS} dimensions, or more elements than "
             f"63 bits can count"
         )
-    return Reading(
-        FileFormat.ONNX,
-        _summary(outline),
-        _facts(outline),
-        # Some of them would be a wrong answer.
-        tensors=tuple(outline.tensors) if len(outline.tensors) == outline.initializers else (),
-        metadata=outline.props,
-        security=NO_PICKLE,
-    )
+    return outline
 
 
 def needed_files(cursor: Cursor) -> dict[str, int] | None:
@@ -148,7 +142,7 @@ class _Reader:
         self._inner_fields_left = inner_fields
         self._said_fields_left = MAX_SAID_FIELDS * max(1, inner_fields // MAX_INNER_FIELDS)
         self._name_bytes_left = MAX_NAMES_BYTES
-        self.outline = _Outline()
+        self.outline = Outline()
 
     def read(self) -> None:
         """Raises ``FormatError``; only what is certainly ONNX is called cut off or damaged."""
@@ -358,7 +352,7 @@ class _Reader:
 
 def _size(text: bytes) -> int:
     """A number of bytes as it is written; one that cannot be read asks for more than any file."""
-    return int(text) if len(text) < 20 and text.isdigit() else MAX_ELEMENTS
+    return int(text) if len(text) < 20 and text.isdigit() else NO_FILE_BYTES
 
 
 def _fits(tag: int, known: dict[int, int]) -> bool:
@@ -372,62 +366,6 @@ def _require(item: Field, known: dict[int, int]) -> None:
             raise other_format(f"ONNX has no field {item.number:,} here")
     elif item.wire != expected:
         raise other_format(f"field {item.number} has another type in ONNX")
-
-
-def _summary(outline: _Outline) -> str:
-    opsets = " + ".join(
-        f"opset {version}" if domain == "ai.onnx" else f"{domain} {version}"
-        for domain, version in list(outline.opsets.items())[:4]
-    )
-    return join(
-        (
-            f"ONNX IR {outline.ir_version}",
-            opsets,
-            " ".join(outline.producer).strip(),
-            *_counts(outline),
-        )
-    )
-
-
-def _counts(outline: _Outline) -> tuple[str, ...]:
-    if not outline.is_counted:
-        return ("too large to be counted here",)
-    nodes = plural(outline.nodes, "node")
-    if not outline.initializers:  # Weights may be constants or lie in sub-graphs.
-        return (nodes,)
-    return (
-        nodes,
-        plural(outline.initializers, "tensor"),
-        plural(outline.parameters, "parameter"),
-    )
-
-
-def _facts(outline: _Outline) -> dict[str, JsonValue]:
-    facts: dict[str, JsonValue] = {
-        "ir_version": outline.ir_version,
-        "producer_name": outline.producer[0],
-        "producer_version": outline.producer[1],
-        "graph_name": outline.graph_name,
-        "opsets": outline.opsets,
-        "metadata_key_count": outline.prop_count,
-        "metadata": clean_mapping(outline.props),
-    }
-    if not outline.is_counted:
-        return facts | {"counted": False}
-    facts["node_count"] = outline.nodes
-    names = {tensor.name for tensor in outline.tensors}
-    # Until version 4 every initializer was an input as well.
-    facts["inputs"] = [clean_name(name, 128) for name in outline.inputs if name not in names]
-    if not outline.initializers:
-        return facts
-    return facts | {
-        "tensor_count": outline.initializers,
-        "parameter_count": outline.parameters,
-        "dtypes": most_common(outline.dtypes),
-        "external_tensor_count": outline.external,
-        "external_data": [name for name, inside in outline.locations.items() if inside],
-        "external_data_outside": [name for name, inside in outline.locations.items() if not inside],
-    }
 
 
 def _is_inside(location: str) -> bool:
