@@ -54,6 +54,17 @@ def test_digests_are_those_of_the_bytes(library: ModelLibrary, source_folder: Pa
     assert model.files[0].size_bytes == path.stat().st_size == model.size_bytes
 
 
+def test_text_that_is_a_pickle_counts_for_the_folder(
+    library: ModelLibrary, source_folder: Path
+) -> None:
+    write_safetensors(source_folder / "model.safetensors", seed=3, size_bytes=64)
+    (source_folder / "config.json").write_text('{"model_type": "llama"}')
+    (source_folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'echo owned'\ntR.")
+    [model] = library.import_paths([source_folder]).models
+    assert model.security.verdict == "dangerous_imports"
+    assert model.security.details == ("pytorch_model.bin: imports os.system",)
+
+
 def test_biggest_known_file_stands_for_the_model(
     library: ModelLibrary, source_folder: Path
 ) -> None:

@@ -355,6 +355,14 @@ class TestSecondFaces:
         assert found.facts["kind"] == "image"
         assert found.security.verdict == "dangerous_imports"
 
+    def test_tflite_with_more_than_its_metadata(self) -> None:
+        found = inspect_bytes(tflite_file() + zip_file({"labels.txt": b"cat"}))
+        assert (found.also, found.security.verdict) == ((), "no_pickle")
+        for entries in ({"a/data.pkl": OLD, "a/version": b"3"}, {"x.pkl": OLD}):
+            found = inspect_bytes(tflite_file() + zip_file(entries))
+            assert len(found.also) == 1
+            assert found.security.verdict == "dangerous_imports"
+
     def test_a_bundle_with_a_pickle(self) -> None:
         bundle = {"m.tflite": tflite_file()}
         assert verdict(b"\0\0" + zip_file(bundle)) == "no_pickle"

@@ -140,9 +140,13 @@ def _with_others(
     others: list[_Probe] = []
     if first is not None:
         others = [probe for probe in _PROBES if probe is not first and probe.looks_like(head)]
-    if _ends_as_archive(reading, head, cursor):
+    if not torch_zip.looks_like(head) and zips.has_end_record(cursor):
+        # A ZIP reader looks at the end first.
         others += [probe for probe in _PROBES if probe.read is torch_zip.inspect]
     faces = [_face(probe, cursor) for probe in dict.fromkeys(others)]
+    if reading.format is FileFormat.TFLITE:
+        # It keeps its metadata in a plain archive at the end, and that is no second face.
+        faces = [face for face in faces if face is not None and not _is_plain_archive(face)]
     if first is not None and reading.format is not FileFormat.TORCH_LEGACY:
         faces.append(torch_pickle.inspect_unmarked(head, cursor))
     if kinds.is_tar(head):
@@ -168,11 +172,9 @@ def _face(probe: _Probe, cursor: Cursor) -> Reading | None:
     return replace(other.reading, security=worst([trouble, other.reading.security]))
 
 
-def _ends_as_archive(reading: Reading, head: bytes, cursor: Cursor) -> bool:
-    """Whether a ZIP reader, which looks at the end first, would take the file for its own."""
-    # TFLite keeps its metadata in an archive at the end, and that is no second face.
-    is_other = reading.format is not FileFormat.TFLITE and not torch_zip.looks_like(head)
-    return is_other and zips.has_end_record(cursor)
+def _is_plain_archive(face: Reading) -> bool:
+    is_quiet = face.security.verdict in ("no_pickle", "not_checked")
+    return face.format is FileFormat.UNKNOWN and is_quiet
 
 
 def _probed(probe: _Probe, cursor: Cursor) -> Detected | None:
