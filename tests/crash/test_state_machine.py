@@ -60,7 +60,7 @@ def make_sources(folder: Path) -> dict[Path, Content]:
     whole = [folder / "text", folder / "image"]
     for number, model in enumerate(whole):
         write_safetensors(model / "model.safetensors", seed=20 + number)
-        write_safetensors(model / "deep" / "part.safetensors", seed=30 + number)
+        write_safetensors(model / "original" / "consolidated.safetensors", seed=30 + number)
         (model / "config.json").write_text(f'{{"model_type": "m", "number": {number}}}')
     contents = {path: frozenset([sha256(path)]) for path in files}
     contents |= {path: frozenset(map(sha256, files_below(path))) for path in whole}

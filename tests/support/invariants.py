@@ -60,7 +60,9 @@ def make_batch(folder: Path, *, big_bytes: int, small: int = 4, seed: int = 0) -
         name = f"small-{number}.safetensors"
         write_safetensors(folder / name, seed=seed + 1 + number, size_bytes=3000 + 4 * number)
     shutil.copyfile(folder / "small-0.safetensors", folder / "twin.safetensors")
-    for number, name in enumerate(("text/model.safetensors", "text/deep/more.safetensors")):
+    for number, name in enumerate(
+        ("text/model.safetensors", "text/original/consolidated.safetensors")
+    ):
         write_safetensors(folder / name, seed=seed + 1000 + number, size_bytes=2000)
     (folder / "text" / "config.json").write_text(f'{{"model_type": "made", "seed": {seed}}}\n')
     write_lfs_pointer(folder / "pointer.safetensors")
