@@ -301,6 +301,9 @@ class TestNumpy:
         assert verdict(zip_file(entries)) == "no_pickle"
         assert verdict(zip_file(entries | {"z.npy": object_array()})) == "not_checked"
 
+    def test_another_array_behind_the_first(self) -> None:
+        assert verdict(npy(np.zeros(3)) + object_array()) == "not_checked"
+
     def test_another_file_among_them(self) -> None:
         for entry in ("a.npy", "a", "b.txt"):
             data = zip_file({entry: object_array(), "readme.txt": b"x"})

@@ -4,6 +4,7 @@ Layout: numpy, ``numpy/lib/format.py``. Arrays of objects hold a pickle, which i
 """
 
 import ast
+import math
 import re
 import struct
 from collections import Counter
@@ -48,7 +49,12 @@ def inspect(cursor: Cursor) -> Reading:
     cursor.seek(0)
     head = _read_head(cursor)
     _check_extent(cursor, head)
-    security = _object_security(cursor) if head.has_objects else NO_PICKLE
+    if head.has_objects:
+        security = _object_security(cursor)
+    else:
+        # Another array may follow, which a program that reads several would take as well.
+        has_more = head.item_bytes is not None and cursor.left > _size_bytes(head)
+        security = NOT_CHECKED if has_more else NO_PICKLE
     return _reading([Tensor("", head.dtype, head.shape)], security)
 
 
@@ -173,15 +179,16 @@ def _dtype(descr: object) -> tuple[str, int | None]:
 
 
 def _check_extent(cursor: Cursor, head: _Head) -> None:
-    if head.item_bytes is None:
-        return
-    needed = head.item_bytes
-    for size in head.shape:
-        needed *= size
+    needed = _size_bytes(head)
     if needed > cursor.left:
         raise truncated(
             f"the array needs {needed:,} bytes, {cursor.left:,} are left of {cursor.size_bytes:,}"
         )
+
+
+def _size_bytes(head: _Head) -> int:
+    """0 for a type whose width is not known here."""
+    return (head.item_bytes or 0) * math.prod(head.shape)
 
 
 def _object_security(cursor: Cursor) -> Security:
