@@ -146,6 +146,11 @@ impl Source {
         Err(Error::refused(Errno::INVAL, &self.path, "The file does not have that range"))
     }
 
+    /// Whether it need not be read from the disk.
+    pub fn is_cached(&self) -> bool {
+        !self.cold
+    }
+
     /// Lets the empty `file` share all data of this one; `false` where that is not possible.
     pub fn clone_to(&self, file: &File) -> Result<bool> {
         os::clone_file(file, &self.file).map_err(|errno| Error::os(errno, &self.path))

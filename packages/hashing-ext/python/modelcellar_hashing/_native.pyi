@@ -87,7 +87,8 @@ def copy_with_hashing(
         reflink: whether the copy may share its data with the source where the file system can do
             that (btrfs, XFS and others on one file system): ``never``, ``auto`` where it works,
             ``always`` or ``EOPNOTSUPP``. No bytes are written then, and the digests are those of
-            the clone, which is read back.
+            the clone, which is read back; a source in the page cache is read itself, and is the
+            clone's equal if it is the same before and after.
         progress: called as ``progress(done_bytes, total_bytes)`` in the calling thread, at most
             every 100 ms and once with all bytes at the end. What it raises stops the copy and is
             raised here. It must not fork.

@@ -133,7 +133,7 @@ impl Held {
 
     fn write(&mut self, memory: &[u8]) -> Result<()> {
         let pieces = std::mem::take(&mut self.pieces);
-        if let Some(stage) = self.opened.stage.as_mut().filter(|_| self.opened.clone.is_none()) {
+        if let Some(stage) = self.opened.stage.as_mut().filter(|_| !self.opened.cloned) {
             for Piece { start, len, offset } in pieces {
                 stage.write(&memory[start..start + len], offset)?;
             }

@@ -43,6 +43,7 @@ struct Lane<'scope> {
     source: Source,
     /// What is read instead of the source.
     clone: Option<Source>,
+    cloned: bool,
     output: Output<'scope>,
     sha256: RangeHasher,
     blake3: blake3::Hasher,
@@ -147,14 +148,14 @@ impl<'scope> Lane<'scope> {
         job: usize,
         pool: &mut Pool,
     ) -> Result<Self> {
-        let Opened { source, stage, clone } = batch.open(job)?;
+        let Opened { source, stage, cloned, clone } = batch.open(job)?;
         let (output, buffer) = match stage {
-            Some(stage) if clone.is_none() && stage.is_direct() => {
+            Some(stage) if !cloned && stage.is_direct() => {
                 let behind = WriteBehind::start(scope, stage, pool.pieces())?;
                 let buffer = behind.next_buffer()?;
                 (Output::Behind(behind), buffer)
             }
-            Some(stage) if clone.is_none() => (Output::Inline(stage), pool.step()),
+            Some(stage) if !cloned => (Output::Inline(stage), pool.step()),
             stage => (Output::Nowhere(stage), pool.step()),
         };
         Ok(Self {
@@ -163,6 +164,7 @@ impl<'scope> Lane<'scope> {
             blake3: blake3::Hasher::new(),
             source,
             clone,
+            cloned,
             output,
             buffer,
             start: 0,
@@ -229,7 +231,8 @@ impl<'scope> Lane<'scope> {
         let (sha256, ranges) = self.sha256.finish();
         let blake3 = self.blake3.finalize().into();
         let digests = Digests { blake3, sha256, size_bytes: self.offset, ranges };
-        let opened = Opened { source: self.source, stage, clone: self.clone };
+        let Self { source, clone, cloned, .. } = self;
+        let opened = Opened { source, stage, cloned, clone };
         batch.finish(self.job, opened, digests)
     }
 

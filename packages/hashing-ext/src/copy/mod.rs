@@ -53,8 +53,11 @@ pub struct Opened {
     pub source: Source,
     /// The copy; `None` where the source is only hashed.
     pub stage: Option<Stage>,
-    /// The copy as something to read, when it is a clone: complete already, and out of everybody's
-    /// reach, so that its digests are those of what is kept.
+    /// Whether the copy is a clone: complete already, with nothing to be written.
+    pub cloned: bool,
+    /// The clone as something to read. A source that is in the page cache is read itself instead:
+    /// its clone is not, and a source that is the same before the clone and after the read has the
+    /// bytes of the clone.
     pub clone: Option<Source>,
 }
 
@@ -67,7 +70,7 @@ fn choose(source: &Source) -> Mover {
 impl Opened {
     /// A source that is only hashed.
     pub fn to_hash(source: Source) -> Self {
-        Self { source, stage: None, clone: None }
+        Self { source, stage: None, cloned: false, clone: None }
     }
 
     /// A source, and a new file called `name` that is to be its copy.
@@ -81,16 +84,18 @@ impl Opened {
                 return Err(Error::refused(Errno::OPNOTSUPP, stage.target(), detail));
             }
         }
-        if clone.is_none() {
+        let cloned = clone.is_some();
+        if !cloned {
             stage.prepare()?;
         }
-        Ok(Self { source, stage: Some(stage), clone })
+        let clone = clone.filter(|_| !source.is_cached());
+        Ok(Self { source, stage: Some(stage), cloned, clone })
     }
 
     /// Reads everything and writes what is to be written, with all cores that helps.
     pub fn move_all(&mut self, ranges: &[ByteRange], control: &Control) -> Result<Digests> {
         let source = self.clone.as_ref().unwrap_or(&self.source);
-        let stage = if self.clone.is_none() { self.stage.as_mut() } else { None };
+        let stage = if self.cloned { None } else { self.stage.as_mut() };
         choose(source)(source, ranges, stage, control)
     }
 
@@ -101,7 +106,7 @@ impl Opened {
         if let Some(stage) = &mut self.stage {
             stage.finish(&self.source)?;
         }
-        Ok((self.stage, Copied { digests, cloned: self.clone.is_some() }))
+        Ok((self.stage, Copied { digests, cloned: self.cloned }))
     }
 }
 
