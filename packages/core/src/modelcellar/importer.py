@@ -328,7 +328,8 @@ class Importer:
     def _publish_batch(self, staging: Staging) -> None:
         if not self._waiting:
             return
-        batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        batch = sorted(self._waiting, key=lambda one: self._tally.place_of(one.source))
+        self._waiting, self._waiting_bytes = [], 0
         self._duplicates.forget_all()
         self._tally.progress("publish")
         entry = self._entry

@@ -50,6 +50,10 @@ class Tally:
         self._bytes_total += source.size_bytes
         self.progress("scan", os.fspath(source.path))
 
+    def place_of(self, source: Source) -> int:
+        """When it was found, counted from 0."""
+        return self._order[os.fspath(source.path)]
+
     def not_taken(self, item: NotTaken) -> None:
         """A path that is no source: left alone, refused, or not readable."""
         path = os.fspath(item.path)
