@@ -259,4 +259,4 @@ def test_mutated_files_keep_to_the_bounds(reader: str, tmp_path: Path) -> None:
     """A short run of what ``python -m tests.core.formats.fuzz`` does for as long as one likes."""
     count, outcomes = fuzz(reader, 1.0, 1, tmp_path)
     assert count > 10
-    assert outcomes > 3
+    assert outcomes > 1
