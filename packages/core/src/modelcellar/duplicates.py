@@ -37,9 +37,12 @@ class Duplicates:
         for file in source.weights:
             self._seen[file.stamp.size_bytes].append(file.path)
 
-    def forget_all(self) -> None:
-        """What was on its way is in the catalog now."""
-        self._seen.clear()
+    def forget(self, source: Source) -> None:
+        """The source is in the catalog now, or did not get there."""
+        for file in source.weights:
+            paths = self._seen[file.stamp.size_bytes]
+            if file.path in paths:
+                paths.remove(file.path)
 
     def digests(self, sources: Sequence[Source]) -> dict[int, str | OSError]:
         """Content digests of those sources that may have a twin, by their place in ``sources``.

@@ -330,7 +330,8 @@ class Importer:
             return
         batch = sorted(self._waiting, key=lambda one: self._tally.place_of(one.source))
         self._waiting, self._waiting_bytes = [], 0
-        self._duplicates.forget_all()
+        for waiting in batch:
+            self._duplicates.forget(waiting.source)
         self._tally.progress("publish")
         entry = self._entry
         if self.options.mode is ImportMode.MOVE:
