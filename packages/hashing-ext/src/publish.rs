@@ -75,7 +75,7 @@ pub fn publish(items: &[Item], replace: bool, on_step: &mut OnStep) -> Result<Ve
     let mut changed_folders = create_parents(items)?;
 
     on_step(Step::SyncContent)?;
-    sync_content(items, &folders)?;
+    sync_staged(items, &folders)?;
 
     on_step(Step::Rename)?;
     let mut published = Vec::with_capacity(items.len());
@@ -151,7 +151,12 @@ fn create_parents(items: &[Item]) -> Result<BTreeSet<PathBuf>> {
     Ok(changed)
 }
 
-fn sync_content(items: &[Item], folders: &BTreeSet<&Path>) -> Result<()> {
+/// Brings what the items hold to the disk.
+pub fn sync_content(items: &[Item]) -> Result<()> {
+    sync_staged(items, &staged_folders(items)?)
+}
+
+fn sync_staged(items: &[Item], folders: &BTreeSet<&Path>) -> Result<()> {
     let mut found = Vec::new();
     for item in items {
         if item.open.is_none() {

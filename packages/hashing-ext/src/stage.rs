@@ -22,12 +22,19 @@ use crate::source::Source;
 /// synced at once.
 pub const LARGE_BYTES: u64 = 8 << 20;
 
+/// Smaller copies are not sent on their way one by one: the kernel puts many into one write.
+const SMALL_BYTES: u64 = 1 << 20;
+
 /// What direct writes must start on and be a multiple of: the largest sector in use.
 pub const DIRECT_ALIGN: usize = 4096;
 
 /// Buffered data is sent on its way in windows of this size, so that the last sync finds little
-/// left to do and dirty pages never pile up.
+/// left to do.
 const WRITEBACK_WINDOW: u64 = 16 << 20;
+
+/// So much buffered data may be on its way before it is waited for: a slow USB stick must not fill
+/// the machine's memory with pages that it has yet to write, for which all others then wait.
+pub const DIRTY_BYTES: u64 = 12 * WRITEBACK_WINDOW;
 
 /// A run of zeros this long in a sparse source is left out, a hole, in the copy.
 const HOLE_BYTES: usize = 64 << 10;
@@ -130,6 +137,7 @@ pub struct Stage {
     sparse: bool,
     size_bytes: u64,
     window_start: u64,
+    synced: u64,
     detached: bool,
 }
 
@@ -145,6 +153,7 @@ impl Stage {
             sparse: source.is_sparse(),
             size_bytes: source.size_bytes(),
             window_start: 0,
+            synced: 0,
             detached: false,
         })
     }
@@ -173,6 +182,11 @@ impl Stage {
     /// Whether writes go past the page cache.
     pub fn is_direct(&self) -> bool {
         self.direct
+    }
+
+    /// The name that the copy has now.
+    pub fn path(&self) -> &Path {
+        &self.name.path
     }
 
     /// The final name of the copy.
@@ -211,12 +225,33 @@ impl Stage {
             written = self.file.write_all_at(data, offset);
         }
         written.map_err(|error| self.failed(errno_of(&error)))?;
-        let end = offset + data.len() as u64;
-        if !self.direct && end - self.window_start >= WRITEBACK_WINDOW {
+        if self.direct { Ok(()) } else { self.pace(offset + data.len() as u64) }
+    }
+
+    /// Sends what is buffered up to `end` on its way, and waits for it when it has become much. What
+    /// the disk has need not stay in memory.
+    fn pace(&mut self, end: u64) -> Result<()> {
+        if end - self.window_start >= WRITEBACK_WINDOW {
             os::start_writeback(&self.file, self.window_start, end - self.window_start);
             self.window_start = end;
         }
+        if end - self.synced >= DIRTY_BYTES {
+            self.file.sync_data().map_err(|e| self.failed(errno_of(&e)))?;
+            os::forget(&self.file, self.synced, end - self.synced);
+            self.synced = end;
+        }
         Ok(())
+    }
+
+    /// Sends the copy on its way to the disk if it is still in memory; how many bytes that are.
+    pub fn start_writeback(&self) -> u64 {
+        if self.direct || self.size_bytes >= LARGE_BYTES {
+            return 0;
+        }
+        if self.size_bytes >= SMALL_BYTES {
+            os::start_writeback(&self.file, 0, self.size_bytes);
+        }
+        self.size_bytes
     }
 
     fn leave_direct(&mut self) {
@@ -259,10 +294,12 @@ impl Stage {
     /// Syncs the copy where a later sync could come too late or take too long.
     pub fn settle(&self) -> Result<()> {
         // A remote file system may report a failed write at `close` only, and then never again.
-        if self.storage.remote || self.size_bytes >= LARGE_BYTES {
-            self.file.sync_all().map_err(|e| self.failed(errno_of(&e)))?;
-        }
-        Ok(())
+        if self.storage.remote || self.size_bytes >= LARGE_BYTES { self.sync() } else { Ok(()) }
+    }
+
+    /// Waits until the disk has the copy.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(|e| self.failed(errno_of(&e)))
     }
 
     /// Makes the copy durable under its final name.

@@ -47,7 +47,8 @@ WINDOW_BYTES = 64 << 30
 class ImportOptions:
     """How to import. ``name`` and ``model_type`` are the user's word for every model of the run.
 
-    ``share`` is whether a copy may share its data with the original, where that works.
+    ``share`` is whether a copy may share its data with the original, where that works; ``verify``
+    is what copies are checked by.
     """
 
     mode: ImportMode = ImportMode.COPY
@@ -56,6 +57,7 @@ class ImportOptions:
     as_one: bool = False
     dry_run: bool = False
     share: bool = True
+    verify: hashing.Verify = "memory"
 
     @property
     def reflink(self) -> hashing.Reflink:
@@ -282,9 +284,12 @@ class Importer:
             self._disks.copy_many(
                 jobs,
                 reflink=self.options.reflink,
+                verify=self.options.verify,
                 found=found,
                 on_done=on_done,
-                progress=self._tally.byte_progress("copy"),
+                progress=self._tally.byte_progress(
+                    "copy", passes=2 if self.options.verify == "disk" else 1
+                ),
             )
         finally:
             # What was complete when Ctrl-C came, but not told yet.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from modelcellar import manifest as manifests
 from modelcellar import naming
@@ -117,6 +117,7 @@ class ModelLibrary:
         model_type: ModelType | None = None,
         as_one: bool = False,
         dry_run: bool = False,
+        verify: Literal["memory", "disk"] = "memory",
         progress: ProgressCallback | None = None,
         on_result: Callable[[ImportResult], object] | None = None,
     ) -> ImportReport:
@@ -129,6 +130,7 @@ class ModelLibrary:
             model_type: the user's word for what it is.
             as_one: each folder is one model, whatever it holds.
             dry_run: look and compare, write nothing.
+            verify: with ``disk`` each copy is read back past the page cache before it counts.
             progress: told how far things are, from this thread.
             on_result: told of each source as soon as its fate is known.
 
@@ -144,7 +146,13 @@ class ModelLibrary:
             importer = Importer(
                 self._books,
                 options=ImportOptions(
-                    mode, name, model_type, as_one, dry_run, share=self._settings.reflink == "auto"
+                    mode,
+                    name,
+                    model_type,
+                    as_one,
+                    dry_run,
+                    share=self._settings.reflink == "auto",
+                    verify=verify,
                 ),
                 min_free_bytes=self._settings.min_free_bytes,
                 disks=IoManager(self._settings.drive),

@@ -112,11 +112,11 @@ class Tally:
                 )
             )
 
-    def byte_progress(self, phase: str) -> ByteProgress:
-        """A callback for work on the bytes of sources that are not worked on yet."""
+    def byte_progress(self, phase: str, *, passes: int = 1) -> ByteProgress:
+        """A callback for work on the bytes of sources, so many times over."""
 
         def tell(done_bytes: int, _total_bytes: int) -> None:
-            self._bytes_under_way = done_bytes
+            self._bytes_under_way = done_bytes // passes
             self.progress(phase, self._current)
 
         self._bytes_under_way = self._bytes_ahead = 0

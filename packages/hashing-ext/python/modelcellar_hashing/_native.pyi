@@ -61,6 +61,7 @@ def copy_with_hashing(
     publish: bool = True,
     ranges: Sequence[tuple[int, int]] = (),
     reflink: Literal["never", "auto", "always"] = "never",
+    verify: Literal["memory", "disk"] = "memory",
     progress: Callable[[int, int], object] | None = None,
 ) -> FileDigests:
     """Copy the regular file ``src`` to the new name ``dst`` and return both digests of the copy.
@@ -89,9 +90,12 @@ def copy_with_hashing(
             ``always`` or ``EOPNOTSUPP``. No bytes are written then, and the digests are those of
             the clone, which is read back; a source in the page cache is read itself, and is the
             clone's equal if it is the same before and after.
+        verify: ``memory``: the digests are of the bytes that the kernel was given and took. With
+            ``disk`` the copy is synced, read back past the page cache and compared by BLAKE3 before
+            it is published; other bytes are ``EIO``, and the copy is removed.
         progress: called as ``progress(done_bytes, total_bytes)`` in the calling thread, at most
-            every 100 ms and once with all bytes at the end. What it raises stops the copy and is
-            raised here. It must not fork.
+            every 100 ms and once with all bytes at the end; what is read back counts again. What it
+            raises stops the copy and is raised here. It must not fork.
 
     Raises:
         ValueError: a range that the file does not have; nothing is written.
@@ -113,6 +117,7 @@ def copy_many(
     streams: int = 0,
     alternate: bool = False,
     reflink: Literal["never", "auto", "always"] = "never",
+    verify: Literal["memory", "disk"] = "memory",
     found: list[FileDigests | OSError | None] | None = None,
     on_done: Callable[[int, FileDigests | OSError], object] | None = None,
     progress: Callable[[int, int], object] | None = None,
@@ -134,6 +139,8 @@ def copy_many(
             which may be many files, and are on the disk before the next read. ``streams`` is of no
             account then.
         reflink: as for :func:`copy_with_hashing`.
+        verify: the same; the copies are read back when all of them have been written, so that it is
+            not the disk's own cache that answers, and none is reported before.
         found: an empty list that results are put into as they become known, ``None`` in place of
             those that are not. It has them also when the call is ended by an exception.
         on_done: called as ``on_done(number, result)`` in the calling thread, soon after a job has

@@ -5,19 +5,17 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
 
-use rustix::io::Errno;
-
-use super::{Copied, Opened, Reflink, alternate, lanes};
+use super::kept::{self, Kept};
+use super::{Copied, Opened, Reflink, Verify, alternate, lanes};
 use crate::control::Control;
 use crate::digest::{ByteRange, Digests};
 use crate::error::{Error, Result};
-use crate::publish::{Item, publish};
 use crate::source::Source;
-use crate::stage::{StagedName, open_folder};
+use crate::stage::{DIRTY_BYTES, Stage, StagedName, open_folder};
 
 /// One file of a batch.
 #[derive(Clone, Debug)]
@@ -45,14 +43,8 @@ pub struct Options {
     pub alternate: bool,
     /// Whether copies may share their data with the source.
     pub reflink: Reflink,
-}
-
-/// A copy under its private name, to be published with the others.
-struct Kept {
-    job: usize,
-    staged: PathBuf,
-    target: PathBuf,
-    copied: Copied,
+    /// How the copies are checked.
+    pub verify: Verify,
 }
 
 /// Jobs, and what became of them.
@@ -64,6 +56,8 @@ pub struct Batch {
     kept: Mutex<Vec<Kept>>,
     results: Mutex<Vec<(usize, Result<Copied>)>>,
     sizes: Vec<u64>,
+    /// Bytes of small copies since the disk was last waited for.
+    buffered: AtomicU64,
 }
 
 impl Batch {
@@ -77,21 +71,22 @@ impl Batch {
             folder: Mutex::default(),
             kept: Mutex::default(),
             results: Mutex::default(),
+            buffered: AtomicU64::new(0),
         }
     }
 
-    /// Bytes of all files.
+    /// Bytes of all files, twice where they are read back.
     pub fn total_bytes(&self) -> u64 {
-        self.sizes.iter().sum()
+        let passes = if self.options.verify == Verify::Disk { 2 } else { 1 };
+        self.sizes.iter().sum::<u64>() * passes
     }
 
     /// Works on all jobs; what became of each is there to be [taken](Self::take_results) as soon as
     /// it is known. A job that fails stops no other; `Cancelled` only after `control` said so, and
     /// then no copy is left that was to be published.
     pub fn run(&self, control: &Control) -> Result<()> {
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let most = if self.options.streams == 0 { cores * MAX_FILES } else { self.options.streams };
-        let streams = most.min(self.jobs.len());
+        let cores = cores();
+        let streams = self.streams().min(self.jobs.len());
         if self.options.alternate {
             alternate::run(self, 0..self.jobs.len(), control);
         } else if streams <= 1 {
@@ -101,7 +96,12 @@ impl Batch {
         } else {
             self.side_by_side(streams, streams.min(cores), control)?;
         }
-        self.publish_kept(control)
+        self.end_kept(control)
+    }
+
+    /// How many files are read at the same time, at most.
+    fn streams(&self) -> usize {
+        if self.options.streams == 0 { cores() * MAX_FILES } else { self.options.streams }
     }
 
     /// One job after the other, each with every core it can use.
@@ -171,15 +171,27 @@ impl Batch {
             self.report(job, Ok(copied));
             return Ok(());
         };
-        if self.options.publish {
-            let (staged, target) = stage.detach();
-            lock(&self.kept).push(Kept { job, staged, target, copied });
+        if !copied.cloned {
+            self.pace(&stage)?;
+        }
+        if self.options.publish || self.options.verify == Verify::Disk {
+            lock(&self.kept).push(Kept::new(job, stage, copied));
         } else {
             stage.settle()?;
             stage.keep();
             self.report(job, Ok(copied));
         }
         Ok(())
+    }
+
+    /// Waits for the disk when many small copies have piled up in memory.
+    fn pace(&self, stage: &Stage) -> Result<()> {
+        let more = stage.start_writeback();
+        if self.buffered.fetch_add(more, Ordering::Relaxed) + more < DIRTY_BYTES {
+            return Ok(());
+        }
+        self.buffered.store(0, Ordering::Relaxed);
+        stage.sync()
     }
 
     /// Notes what became of a job; nothing of one that was only stopped.
@@ -195,40 +207,26 @@ impl Batch {
         std::mem::take(&mut lock(&self.results))
     }
 
-    fn publish_kept(&self, control: &Control) -> Result<()> {
-        let kept = std::mem::take(&mut *lock(&self.kept));
-        if let Err(cancelled) = control.commit() {
-            kept.iter().for_each(Kept::remove);
-            return Err(cancelled);
+    fn end_kept(&self, control: &Control) -> Result<()> {
+        let mut kept = std::mem::take(&mut *lock(&self.kept));
+        let report = |(job, result)| self.report(job, result);
+        if self.options.verify == Verify::Disk {
+            let workers = if self.options.alternate { 1 } else { self.streams().min(cores()) };
+            let (well, failed) = kept::reread(kept, workers, control);
+            failed.into_iter().for_each(report);
+            kept = well;
         }
-        let items: Vec<Item> = kept
-            .iter()
-            .map(|one| Item { staged: &one.staged, target: &one.target, open: None })
-            .collect();
-        let published = publish(&items, false, &mut |_| Ok(()));
-        for (at, one) in kept.into_iter().enumerate() {
-            let result = match &published {
-                Ok(stands) if stands[at] => Ok(one.copied),
-                Ok(_) => {
-                    one.remove();
-                    Err(Error::os(Errno::EXIST, &one.target))
-                }
-                Err(error) => {
-                    one.remove();
-                    Err(error.clone())
-                }
-            };
-            self.report(one.job, result);
+        if self.options.publish {
+            kept::publish(kept, control)?.into_iter().for_each(report);
+        } else {
+            kept.into_iter().map(Kept::stands).for_each(report);
         }
         Ok(())
     }
 }
 
-impl Kept {
-    /// Removes what was not published; had the rename been done, there is no such name.
-    fn remove(&self) {
-        let _ = fs::remove_file(&self.staged);
-    }
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// From this size on the kernel is told that a file is read in order.

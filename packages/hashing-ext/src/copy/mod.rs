@@ -9,8 +9,10 @@ mod alternate;
 pub mod batch;
 mod behind;
 mod buffer;
+mod kept;
 mod lanes;
 mod pipeline;
+mod reread;
 mod serial;
 
 use std::sync::Arc;
@@ -35,6 +37,15 @@ pub enum Reflink {
     Auto,
     /// Shared, or it fails.
     Always,
+}
+
+/// What a copy is checked by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// The digests are of the bytes that were handed to the kernel, which did not complain.
+    Memory,
+    /// The disk is read and must give back the same.
+    Disk,
 }
 
 /// A file that was read, and perhaps copied.
@@ -124,6 +135,12 @@ pub fn copy(
     let digests = opened.move_all(ranges, control)?;
     let (stage, copied) = opened.finish(digests)?;
     Ok((stage.ok_or(Error::WorkerDied)?, copied))
+}
+
+/// Reads a finished copy back from the disk, and fails unless `digests` are of it.
+pub fn reread(stage: &Stage, digests: &Digests, control: &Control) -> Result<()> {
+    stage.sync()?;
+    reread::check(stage.path(), stage.target(), digests, control)
 }
 
 /// Reads and hashes `source`.

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::io::Errno;
 
-use crate::copy::Reflink;
+use crate::copy::{Reflink, Verify};
 use crate::digest::ByteRange;
 use crate::error::Error;
 
@@ -46,6 +46,21 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Reflink {
             "always" => Ok(Self::Always),
             other => {
                 let text = format!("reflink is 'never', 'auto' or 'always', not '{other}'");
+                Err(PyValueError::new_err(text))
+            }
+        }
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Verify {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match object.extract::<&str>()? {
+            "memory" => Ok(Self::Memory),
+            "disk" => Ok(Self::Disk),
+            other => {
+                let text = format!("verify is 'memory' or 'disk', not '{other}'");
                 Err(PyValueError::new_err(text))
             }
         }

@@ -23,7 +23,7 @@ mod native {
     use super::worker::Worker;
     use crate::control::Control;
     use crate::copy::batch::Options;
-    use crate::copy::{Copied, Reflink};
+    use crate::copy::{Copied, Reflink, Verify};
     use crate::device;
     use crate::digest::{self, Digests};
     use crate::error::Error;
@@ -100,11 +100,12 @@ mod native {
     #[pyo3(
         signature = (
             src, dst, *, publish = true, ranges = Vec::new(), reflink = Reflink::Never,
-            progress = None
+            verify = Verify::Memory, progress = None
         ),
-        text_signature =
-            "(src, dst, *, publish=True, ranges=(), reflink='never', progress=None)"
+        text_signature = "(src, dst, *, publish=True, ranges=(), reflink='never', \
+                          verify='memory', progress=None)"
     )]
+    #[allow(clippy::too_many_arguments)] // They are keywords in Python.
     fn copy_with_hashing(
         py: Python<'_>,
         src: OsPath,
@@ -112,6 +113,7 @@ mod native {
         publish: bool,
         ranges: Vec<(u64, u64)>,
         reflink: Reflink,
+        verify: Verify,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<FileDigests> {
         let begin = Instant::now();
@@ -120,14 +122,16 @@ mod native {
         let ranges = byte_ranges(&ranges, size_bytes)?;
         let name =
             py.detach(|| StagedName::reserve(&dst.0, publish)).map_err(|error| raise(py, error))?;
-        let small = size_bytes <= INLINE_MAX_BYTES;
+        let small = size_bytes <= INLINE_MAX_BYTES && verify == Verify::Memory;
         let control = Arc::new(Control::default());
         let mut worker = Worker::new(Arc::clone(&control), Some(Arc::clone(&name)), progress);
-        worker.total_bytes = size_bytes;
+        worker.total_bytes = if verify == Verify::Disk { 2 * size_bytes } else { size_bytes };
 
         let (stage, copied) = worker.run(py, small, move || {
             let (stage, copied) = crate::copy::copy(source, &name, &ranges, reflink, &control)?;
-            if !publish {
+            if verify == Verify::Disk {
+                crate::copy::reread(&stage, &copied.digests, &control)?;
+            } else if !publish {
                 stage.settle()?;
             }
             Ok((stage, copied))
@@ -181,11 +185,11 @@ mod native {
     #[pyfunction]
     #[pyo3(
         signature = (
-            jobs, *, publish = true, streams = 0, alternate = false, reflink = Reflink::Never, found = None,
-            on_done = None, progress = None
+            jobs, *, publish = true, streams = 0, alternate = false, reflink = Reflink::Never,
+            verify = Verify::Memory, found = None, on_done = None, progress = None
         ),
-        text_signature = "(jobs, *, publish=True, streams=0, alternate=False, reflink='never', found=None, on_done=None, \
-                          progress=None)"
+        text_signature = "(jobs, *, publish=True, streams=0, alternate=False, reflink='never', \
+                          verify='memory', found=None, on_done=None, progress=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords in Python.
     fn copy_many(
@@ -195,11 +199,12 @@ mod native {
         streams: usize,
         alternate: bool,
         reflink: Reflink,
+        verify: Verify,
         found: Option<Py<PyList>>,
         on_done: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyList>> {
-        let options = Options { streams, publish, from_disk: false, alternate, reflink };
+        let options = Options { streams, publish, from_disk: false, alternate, reflink, verify };
         let jobs = jobs.into_iter().map(CopyJob::into_job).collect();
         batch::run(py, jobs, options, found, on_done, progress)
     }
@@ -219,8 +224,14 @@ mod native {
         on_done: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Py<PyList>> {
-        let reflink = Reflink::Never;
-        let options = Options { streams, publish: false, from_disk, alternate: false, reflink };
+        let options = Options {
+            streams,
+            publish: false,
+            from_disk,
+            alternate: false,
+            reflink: Reflink::Never,
+            verify: Verify::Memory,
+        };
         let jobs = paths.into_iter().map(hash_job).collect();
         batch::run(py, jobs, options, found, on_done, progress)
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -69,6 +69,13 @@ COLUMNS = (
 @click.option("--name", help="The model's name, when PATH is one model.")
 @click.option("--type", "type_", type=click.Choice(TYPES), metavar="TYPE", help=one_of(TYPES))
 @click.option("--as-one", is_flag=True, help="Each folder given is one model with all its files.")
+@click.option(
+    "--verify",
+    type=click.Choice(["memory", "disk"]),
+    default="memory",
+    help="What a copy is checked by: memory (the default), its digests while it is written; disk, "
+    "also by reading it back from the disk before it counts, which takes about as long again.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
 @click.pass_obj
 def command(
@@ -78,6 +85,7 @@ def command(
     name: str | None,
     type_: str | None,
     as_one: bool,
+    verify: Literal["memory", "disk"],
     dry_run: bool,
 ) -> int:
     """Take model files and folders into the library.
@@ -100,6 +108,7 @@ def command(
                     model_type=ModelType(type_) if type_ else None,
                     as_one=as_one,
                     dry_run=dry_run,
+                    verify=verify,
                     progress=progress,
                     on_result=done.append,
                 )

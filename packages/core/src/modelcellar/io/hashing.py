@@ -21,6 +21,7 @@ __all__ = [
     "OnDone",
     "Reflink",
     "SourceChangedError",
+    "Verify",
     "copy_many",
     "copy_with_hashing",
     "first_extent",
@@ -39,6 +40,9 @@ OnDone = Callable[[int, HashedFile | OSError], object]
 
 Reflink = Literal["never", "auto", "always"]
 """Whether a copy may share its data with its source, where the file system can do that."""
+
+Verify = Literal["memory", "disk"]
+"""Whether a copy is what the kernel took without complaint, or what the disk gives back."""
 
 
 def copy_with_hashing(
@@ -86,6 +90,7 @@ def copy_many(
     streams: int = 0,
     alternate: bool = False,
     reflink: Reflink = "auto",
+    verify: Verify = "memory",
     found: dict[int, HashedFile | OSError] | None = None,
     on_done: OnDone | None = None,
     progress: ByteProgress | None = None,
@@ -93,7 +98,8 @@ def copy_many(
     """Copy many files to new names that :func:`publish` makes durable later; one result each.
 
     ``streams`` is how many are read at the same time: 0 for as many as the processor suits, 1 for
-    one after the other; ``alternate`` makes reading and writing take turns. A copy that fails
+    one after the other; ``alternate`` makes reading and writing take turns. With ``verify="disk"``
+    all copies are read back at the end, which progress counts as bytes once more. A copy that fails
     leaves nothing behind and stops no other. ``found`` gets the results by their number, also those
     that were there when an exception ended the call.
     """
@@ -107,6 +113,7 @@ def copy_many(
             streams=streams,
             alternate=alternate,
             reflink=reflink,
+            verify=verify,
             found=results,
             on_done=_hashed_first(sources, on_done),
             progress=progress,

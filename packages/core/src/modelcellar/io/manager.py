@@ -50,6 +50,7 @@ class IoManager:
         jobs: Sequence[CopyJob],
         *,
         reflink: hashing.Reflink = "auto",
+        verify: hashing.Verify = "memory",
         found: _Results | None = None,
         on_done: hashing.OnDone | None = None,
         progress: hashing.ByteProgress | None = None,
@@ -65,6 +66,7 @@ class IoManager:
                     streams=plan.streams,
                     alternate=plan.alternate,
                     reflink=reflink,
+                    verify=verify,
                     found=mine,
                     on_done=report.on_done(plan),
                     progress=report.progress,
@@ -73,7 +75,8 @@ class IoManager:
                 results.update({plan.order[number]: result for number, result in mine.items()})
 
         target = jobs[0].target.parent if jobs else None
-        self._run([job.source for job in jobs], target, work, _Callbacks(on_done, progress))
+        callbacks = _Callbacks(on_done, progress, passes=2 if verify == "disk" else 1)
+        self._run([job.source for job in jobs], target, work, callbacks)
         return [results[number] for number in range(len(jobs))]
 
     def hash_many(
@@ -121,7 +124,7 @@ class IoManager:
         callbacks: "_Callbacks",
     ) -> None:
         facts = [FileFacts.of(path) for path in sources]
-        callbacks.total_bytes = sum(fact.size_bytes for fact in facts)
+        callbacks.total_bytes = callbacks.passes * sum(fact.size_bytes for fact in facts)
 
         def job(plan: Plan) -> Callable[[Caller], None]:
             def run(caller: Caller) -> None:
@@ -131,7 +134,7 @@ class IoManager:
                         report = _Report(callbacks, caller)
                         begin = time.perf_counter()
                         work(part, report)
-                        report.progress(size_bytes, size_bytes)
+                        report.progress(callbacks.passes * size_bytes, size_bytes)
                         if climb is not None:
                             climb.measured(size_bytes, time.perf_counter() - begin)
 
@@ -183,6 +186,7 @@ class _Callbacks:
 
     on_done: hashing.OnDone | None
     progress: hashing.ByteProgress | None
+    passes: int = 1
     total_bytes: int = 0
     done_bytes: int = 0
 
