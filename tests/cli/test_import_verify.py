@@ -24,7 +24,11 @@ raise SystemExit(code)
 def read_from_disk(library: Path, original: Path, how: str) -> int:
     done = subprocess.run(
         [sys.executable, "-c", RUN, "import", original, "--json", "--verify", how],
-        env={**os.environ, "MODELCELLAR_LIBRARY": str(library), "MODELCELLAR_REFLINK": "never"},
+        env={
+            **os.environ,
+            "MODELCELLAR_LIBRARY": str(library),
+            "MODELCELLAR_MIN_FREE_BYTES": "0",
+        },
         capture_output=True,
         text=True,
         check=True,
