@@ -7,7 +7,7 @@ mod sha_ni;
 use std::fmt;
 
 pub use message::{Feed, feed_all};
-pub use ranges::{ByteRange, RangeHasher};
+pub use ranges::{ByteRange, Parts, RangeHasher};
 
 /// Both digests of the same bytes, and how many those were.
 #[derive(Clone, PartialEq, Eq)]

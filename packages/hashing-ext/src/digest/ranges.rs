@@ -23,21 +23,49 @@ impl ByteRange {
     }
 }
 
+/// Digests of ranges of a stream.
+pub struct Parts {
+    ranges: Vec<(ByteRange, Message)>,
+    offset: u64,
+}
+
+impl Parts {
+    /// For these ranges; each must end where it begins or after.
+    pub fn new(ranges: &[ByteRange]) -> Self {
+        let ranges = ranges.iter().map(|range| (*range, Message::default())).collect();
+        Self { ranges, offset: 0 }
+    }
+
+    /// Feeds the next bytes of the stream.
+    pub fn update(&mut self, data: &[u8]) {
+        feed_all(self.feeds(data));
+    }
+
+    /// The next bytes of the stream as what they are to each range.
+    fn feeds<'a>(&'a mut self, data: &'a [u8]) -> impl Iterator<Item = Feed<'a>> {
+        let offset = self.offset;
+        self.offset += data.len() as u64;
+        self.ranges
+            .iter_mut()
+            .map(move |(range, message)| Feed { message, data: range.of(data, offset) })
+    }
+
+    /// The digests of the ranges in their order.
+    pub fn finish(self) -> Vec<[u8; 32]> {
+        self.ranges.into_iter().map(|(_, message)| message.finish()).collect()
+    }
+}
+
 /// Digests of everything, and of each range.
 pub struct RangeHasher {
     whole: Message,
-    ranges: Vec<(ByteRange, Message)>,
-    offset: u64,
+    parts: Parts,
 }
 
 impl RangeHasher {
     /// For these ranges; each must end where it begins or after.
     pub fn new(ranges: &[ByteRange]) -> Self {
-        Self {
-            whole: Message::default(),
-            ranges: ranges.iter().map(|range| (*range, Message::default())).collect(),
-            offset: 0,
-        }
+        Self { whole: Message::default(), parts: Parts::new(ranges) }
     }
 
     /// Feeds the next bytes of the stream.
@@ -48,19 +76,13 @@ impl RangeHasher {
     /// The next bytes of the stream as what they are to the whole and to each range; to be handed
     /// to [`feed_all`], perhaps with those of other streams.
     pub fn feeds<'a>(&'a mut self, data: &'a [u8]) -> impl Iterator<Item = Feed<'a>> {
-        let offset = self.offset;
-        self.offset += data.len() as u64;
-        let parts = self
-            .ranges
-            .iter_mut()
-            .map(move |(range, message)| Feed { message, data: range.of(data, offset) });
-        std::iter::once(Feed { message: &mut self.whole, data }).chain(parts)
+        let Self { whole, parts } = self;
+        std::iter::once(Feed { message: whole, data }).chain(parts.feeds(data))
     }
 
     /// The digest of everything fed, and those of the ranges in their order.
     pub fn finish(self) -> ([u8; 32], Vec<[u8; 32]>) {
-        let ranges = self.ranges.into_iter().map(|(_, message)| message.finish()).collect();
-        (self.whole.finish(), ranges)
+        (self.whole.finish(), self.parts.finish())
     }
 }
 
