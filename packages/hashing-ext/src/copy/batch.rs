@@ -12,7 +12,7 @@ use std::thread::{self, Builder};
 use super::kept::{self, Kept};
 use super::{Copied, Opened, Reflink, Verify, alternate, lanes};
 use crate::control::Control;
-use crate::digest::{ByteRange, Digests};
+use crate::digest::{ByteRange, Digests, sha256_lanes};
 use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::stage::{DIRTY_BYTES, Stage, StagedName, open_folder};
@@ -101,7 +101,7 @@ impl Batch {
 
     /// How many files are read at the same time, at most.
     fn streams(&self) -> usize {
-        if self.options.streams == 0 { cores() * MAX_FILES } else { self.options.streams }
+        if self.options.streams == 0 { cores() * files_at_once() } else { self.options.streams }
     }
 
     /// One job after the other, each with every core it can use.
@@ -232,15 +232,20 @@ fn cores() -> usize {
 /// From this size on the kernel is told that a file is read in order.
 const ADVISE_BYTES: u64 = 1 << 20;
 
-/// Of one worker at the same time. Their hashes run two and two; more files would hash no faster,
-/// and fewer keep a disk less busy that is written to directly.
-const MAX_FILES: usize = 4;
+/// Fewer files for each worker keep a disk less busy that is written to directly; and with SHA
+/// instructions four are hashed two and two, as fast as any number is.
+const MIN_FILES: usize = 4;
+
+/// How many files each worker has in hand at most.
+fn files_at_once() -> usize {
+    sha256_lanes().max(MIN_FILES)
+}
 
 /// How many files each worker takes at once: as many as it may, but no more than leaves every round
 /// as full as the others. Ten files on two workers are two rounds of three, not one of four and one
 /// in which a single file has a core for itself.
 fn lanes_each(jobs: usize, streams: usize, workers: usize) -> usize {
-    let most = streams.div_ceil(workers).min(MAX_FILES);
+    let most = streams.div_ceil(workers).min(files_at_once());
     let rounds = jobs.div_ceil(workers * most);
     jobs.div_ceil(workers * rounds)
 }

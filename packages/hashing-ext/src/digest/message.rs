@@ -1,22 +1,8 @@
 //! SHA-256 of messages that come in pieces, alone or several of them side by side.
 
-use sha2::block_api::compress256;
+use std::cmp::Reverse;
 
-use super::sha_ni;
-
-const BLOCK: usize = 64;
-
-type Block = [u8; BLOCK];
-type State = [u32; 8];
-
-/// [`sha_ni::compress`] for two and three chains, or what a test puts in its place.
-#[derive(Clone, Copy)]
-struct Kernel {
-    two: fn(&mut [State; 2], [&[Block]; 2]) -> bool,
-    three: fn(&mut [State; 3], [&[Block]; 3]) -> bool,
-}
-
-const KERNEL: Kernel = Kernel { two: sha_ni::compress, three: sha_ni::compress };
+use super::backend::{self, BLOCK, Backend, Block, Run, State};
 
 /// FIPS 180-4, 5.3.3.
 const INITIAL: State = [
@@ -33,6 +19,7 @@ const INITIAL: State = [
 /// A message whose end has not come yet.
 #[derive(Clone)]
 pub struct Message {
+    backend: &'static dyn Backend,
     state: State,
     /// The block that is being filled, and how many bytes of it are.
     begun: Block,
@@ -42,15 +29,19 @@ pub struct Message {
 
 impl Default for Message {
     fn default() -> Self {
-        Self { state: INITIAL, begun: [0; BLOCK], filled: 0, size_bytes: 0 }
+        Self::by(backend::chosen())
     }
 }
 
 impl Message {
+    fn by(backend: &'static dyn Backend) -> Self {
+        Self { backend, state: INITIAL, begun: [0; BLOCK], filled: 0, size_bytes: 0 }
+    }
+
     /// Feeds `data`.
     pub fn update(&mut self, data: &[u8]) {
         let (blocks, rest) = self.fill(data).as_chunks();
-        compress256(&mut self.state, blocks);
+        self.backend.compress(&mut [Run { state: &mut self.state, blocks }]);
         self.begin(rest);
     }
 
@@ -80,7 +71,8 @@ impl Message {
         self.filled += head.len();
         if self.filled == BLOCK {
             self.filled = 0;
-            compress256(&mut self.state, &[self.begun]);
+            let blocks = &[self.begun];
+            self.backend.compress(&mut [Run { state: &mut self.state, blocks }]);
         }
         rest
     }
@@ -102,19 +94,13 @@ pub struct Feed<'a> {
 
 /// Feeds every message its bytes, several of them on one core at once where it can do that.
 ///
-/// One chain of SHA-256 leaves half of the instructions' throughput unused, because each round
-/// waits for the one before; others fill the gaps.
+/// One chain of SHA-256 leaves much of what a core can do unused, because each round waits for the
+/// one before; others fill the gaps.
 pub fn feed_all<'a>(feeds: impl IntoIterator<Item = Feed<'a>>) {
-    feed_all_by(KERNEL, feeds);
+    feed_all_by(backend::chosen(), feeds);
 }
 
-/// The state of a message and the whole blocks that are still to go into it.
-struct Run<'a> {
-    state: &'a mut State,
-    blocks: &'a [Block],
-}
-
-fn feed_all_by<'a>(kernel: Kernel, feeds: impl IntoIterator<Item = Feed<'a>>) {
+fn feed_all_by<'a>(backend: &dyn Backend, feeds: impl IntoIterator<Item = Feed<'a>>) {
     let mut runs: Vec<Run> = Vec::new();
     for Feed { message, data } in feeds {
         let (blocks, rest) = message.fill(data).as_chunks();
@@ -124,48 +110,32 @@ fn feed_all_by<'a>(kernel: Kernel, feeds: impl IntoIterator<Item = Feed<'a>>) {
         }
     }
     // Those of one length run side by side to the end.
-    runs.sort_by_key(|run| std::cmp::Reverse(run.blocks.len()));
-    loop {
-        match &mut runs[..] {
-            [] => return,
-            [last] => {
-                compress256(last.state, last.blocks);
-                return;
-            }
-            // Two and two take less time than three and one.
-            [one, two] | [one, two, _, _] => side_by_side(kernel.two, [one, two]),
-            [one, two, three, ..] => side_by_side(kernel.three, [one, two, three]),
-        }
+    runs.sort_by_key(|run| Reverse(run.blocks.len()));
+    while !runs.is_empty() {
+        let width = backend.width(runs.len());
+        side_by_side(backend, &mut runs[..width]);
         runs.retain(|run| !run.blocks.is_empty());
     }
 }
 
 /// Takes as many blocks of each as the shortest has.
-fn side_by_side<const N: usize>(
-    compress: fn(&mut [State; N], [&[Block]; N]) -> bool,
-    mut runs: [&mut Run; N],
-) {
+fn side_by_side(backend: &dyn Backend, runs: &mut [Run]) {
     let count = runs.iter().map(|run| run.blocks.len()).min().unwrap_or(0);
-    let mut states = runs.each_ref().map(|run| *run.state);
-    if compress(&mut states, runs.each_ref().map(|run| &run.blocks[..count])) {
-        for (run, state) in runs.iter_mut().zip(states) {
-            *run.state = state;
-        }
-    } else {
-        for run in &mut runs {
-            compress256(run.state, &run.blocks[..count]);
-        }
-    }
+    let mut heads: Vec<Run> = Vec::with_capacity(runs.len());
     for run in runs {
-        run.blocks = &run.blocks[count..];
+        let (head, rest) = run.blocks.split_at(count);
+        run.blocks = rest;
+        heads.push(Run { state: run.state, blocks: head });
     }
+    backend.compress(&mut heads);
 }
 
 #[cfg(test)]
 mod tests {
     use sha2::{Digest as _, Sha256};
 
-    use super::{Feed, KERNEL, Kernel, Message, feed_all, feed_all_by};
+    use super::{Feed, Message, feed_all_by};
+    use crate::digest::backend::{Backend, available};
 
     fn data(len: usize) -> Vec<u8> {
         (0..len).map(|at| (at * 31 + at / 251) as u8).collect()
@@ -187,34 +157,46 @@ mod tests {
 
     #[test]
     fn every_length_and_split_is_as_sha2_says() {
-        let data = data(300);
-        for len in 0..=data.len() {
+        let data = data(600);
+        for len in (0..=300).chain([511, 512, 513, 600]) {
             let wanted = oracle(&data[..len]);
-            for split in 0..=len {
-                let mut message = Message::default();
+            for (split, backend) in
+                (0..=len).flat_map(|split| available().map(move |one| (split, one)))
+            {
+                let mut message = Message::by(backend);
                 message.update(&data[..split]);
                 message.update(&data[split..len]);
-                assert_eq!(message.finish(), wanted, "{len} split at {split}");
+                assert_eq!(message.finish(), wanted, "{len} split at {split}, {}", backend.name());
             }
         }
     }
 
     #[test]
     fn every_length_beside_every_other_is_as_sha2_says() {
+        available().for_each(beside_every_other);
+    }
+
+    fn beside_every_other(backend: &'static dyn Backend) {
         let data = data(400);
         let wanted: Vec<_> = (0..=300).map(|len| oracle(&data[..len])).collect();
         for len in 0..=300 {
             for other_len in (len % 7..=300).step_by(7) {
                 let lens = [len, other_len, (len + other_len) / 2];
-                let mut messages: [Message; 3] = Default::default();
-                feed_all(
+                let mut messages = lens.map(|_| Message::by(backend));
+                feed_all_by(
+                    backend,
                     messages
                         .iter_mut()
                         .zip(lens)
                         .map(|(message, len)| Feed { message, data: &data[..len] }),
                 );
                 for (message, len) in messages.into_iter().zip(lens) {
-                    assert_eq!(message.finish(), wanted[len], "{len} of {lens:?}");
+                    assert_eq!(
+                        message.finish(),
+                        wanted[len],
+                        "{len} of {lens:?}, {}",
+                        backend.name()
+                    );
                 }
             }
         }
@@ -222,20 +204,15 @@ mod tests {
 
     #[test]
     fn messages_of_any_number_length_and_offset_do_not_mix() {
-        do_not_mix(KERNEL);
+        available().for_each(do_not_mix);
     }
 
-    #[test]
-    fn messages_do_not_mix_on_a_processor_without_the_instructions() {
-        do_not_mix(Kernel { two: |_, _| false, three: |_, _| false });
-    }
-
-    fn do_not_mix(kernel: Kernel) {
+    fn do_not_mix(backend: &'static dyn Backend) {
         let data = data(1 << 16);
         let mut numbers = Numbers(7);
-        for round in 0..2_000 {
-            let count = numbers.below(8);
-            let mut messages = vec![Message::default(); count];
+        for round in 0..1_000 {
+            let count = numbers.below(12);
+            let mut messages = vec![Message::by(backend); count];
             let mut fed = vec![Vec::new(); count];
             for _ in 0..numbers.below(5) {
                 let pieces: Vec<&[u8]> = (0..count)
@@ -246,13 +223,18 @@ mod tests {
                     })
                     .collect();
                 let feeds = messages.iter_mut().zip(&pieces);
-                feed_all_by(kernel, feeds.map(|(message, data)| Feed { message, data }));
+                feed_all_by(backend, feeds.map(|(message, data)| Feed { message, data }));
                 for (fed, piece) in fed.iter_mut().zip(&pieces) {
                     fed.extend_from_slice(piece);
                 }
             }
             for (at, (message, fed)) in messages.into_iter().zip(&fed).enumerate() {
-                assert_eq!(message.finish(), oracle(fed), "message {at} of round {round}");
+                assert_eq!(
+                    message.finish(),
+                    oracle(fed),
+                    "message {at} of round {round}, {}",
+                    backend.name()
+                );
             }
         }
     }

@@ -1,8 +1,15 @@
 //! BLAKE3 and SHA-256 of one stream of bytes.
 
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod avx2;
+mod backend;
 mod message;
 mod ranges;
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+mod sha2_crate;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod sha_ni;
+mod software;
 
 use std::fmt;
 
@@ -68,16 +75,12 @@ impl DualHasher {
     }
 }
 
-/// Which SHA-256 code runs on this processor; `sha2` chooses by the same test. Two chains at once
-/// need SSSE3 as well, which every processor with SSE4.1 has.
+/// Which SHA-256 code runs on this processor.
 pub fn sha256_backend() -> &'static str {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    if std::is_x86_feature_detected!("sha") && std::is_x86_feature_detected!("sse4.1") {
-        return "sha2 (x86 SHA-NI)";
-    }
-    #[cfg(target_arch = "aarch64")]
-    if std::arch::is_aarch64_feature_detected!("sha2") {
-        return "sha2 (Armv8 SHA2)";
-    }
-    "sha2 (software)"
+    backend::chosen().name()
+}
+
+/// The most messages whose SHA-256 this processor computes side by side on one core.
+pub fn sha256_lanes() -> usize {
+    backend::chosen().width(usize::MAX)
 }
