@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 import modelcellar_hashing
 from modelcellar_hashing import FileDigests, copy_with_hashing, hash_file
-from tests.hashing_ext.conftest import MIB
+from tests.hashing_ext.conftest import MIB, sha256_of
 
 EDGES = (0, 64, 1024, 16 * 1024, 256 * 1024, MIB, 4 * MIB, 8 * MIB)
 SIZES = sorted(
@@ -124,7 +125,7 @@ def test_digests_read_well(make_file: Callable[..., Path]) -> None:
 
 def test_module_says_what_it_is() -> None:
     assert modelcellar_hashing.__version__ == version("modelcellar-hashing")
-    assert modelcellar_hashing.SHA256_BACKEND.startswith("sha2 (")
+    assert modelcellar_hashing.SHA256_BACKEND in BACKENDS.values()
     assert all(hasattr(modelcellar_hashing, name) for name in modelcellar_hashing.__all__)
 
 
@@ -149,3 +150,36 @@ def test_files_of_the_kernel_that_have_no_size() -> None:
     with pytest.raises(modelcellar_hashing.SourceChangedError) as caught:
         hash_file("/proc/self/status")
     assert caught.value.errno == errno.ESTALE
+
+
+BACKENDS = {
+    "sha-ni": "sha2 (x86 SHA-NI)",
+    "avx2": "AVX2, 8 lanes",
+    "sha2": "sha2 (Armv8 SHA2)",
+    "software": "software",
+    "none that is asked for": "sha2 (software)",
+}
+BY_BACKEND = """
+import sys, modelcellar_hashing as m
+print(m.SHA256_BACKEND)
+for one in m.hash_many(sys.argv[1:]):
+    print(one.sha256)
+print(m.hash_file(sys.argv[-1]).sha256)
+"""
+
+
+@pytest.mark.parametrize("asked", [*BACKENDS, "no such thing"])
+def test_every_back_end_has_the_same_digests(asked: str, make_file: Callable[..., Path]) -> None:
+    """One that this processor has not is not used, but the fastest that it has."""
+    sizes = (0, 1, 63, 64, 65, 127, 1000, 4096, 100_000, 1 << 20, 5_000_001)
+    paths = [make_file(size, f"s{size}") for size in sizes]
+    done = subprocess.run(
+        [sys.executable, "-c", BY_BACKEND, *paths],
+        env={**os.environ, "MODELCELLAR_SHA256": asked},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    used, *digests = done.stdout.split("\n")[:-1]
+    assert used in (BACKENDS.get(asked), modelcellar_hashing.SHA256_BACKEND)
+    assert digests == [sha256_of(path) for path in [*paths, paths[-1]]]
