@@ -44,9 +44,9 @@ def run_side_by_side(jobs: Sequence[Callable[[Caller], object]]) -> None:
             for future in running:
                 future.add_done_callback(there.ended)
             there.answer(len(running))
-        except BaseException:
+        finally:
+            # Those that still run when something was raised; nothing to anybody otherwise.
             there.stopping.set()
-            raise
 
 
 class _Here:
