@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fs::{self as rfs, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::error::{Error, Result, errno_of};
 use crate::os::{self, Storage};
@@ -366,8 +365,6 @@ fn search_only() -> OFlags {
 }
 
 fn private_name() -> Result<String> {
-    let mut random = [0; 8];
-    getrandom(&mut random, GetRandomFlags::empty())
-        .map_err(|errno| Error::os(errno, Path::new("/dev/urandom")))?;
-    Ok(format!(".modelcellar-{:016x}.partial", u64::from_ne_bytes(random)))
+    let random = os::random().map_err(|errno| Error::os(errno, Path::new("/dev/urandom")))?;
+    Ok(format!(".modelcellar-{random:016x}.partial"))
 }

@@ -1,6 +1,7 @@
 //! Any other Unix: the portable calls, and nothing where there is none.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Result;
 
 use super::{Extent, Renamed, Storage};
+use crate::error::errno_of;
 
 /// Opens `path` for reading; `NONBLOCK` so that a FIFO is refused rather than waited for.
 pub fn open_source(path: &Path) -> Result<File> {
@@ -77,9 +79,22 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<Renamed> {
     }
 }
 
-/// `sync` is the only call for more than one file.
-pub fn sync_file_system(_file: &File) -> Result<()> {
+/// A number that nobody can foresee.
+pub fn random() -> Result<u64> {
+    let device = fs::open("/dev/urandom", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut bytes = [0; 8];
+    File::from(device).read_exact(&mut bytes).map_err(|error| errno_of(&error))?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// `sync` is the only call for more than one file. On macOS it may return early and leaves the
+/// drive's own cache alone; a full sync of one file flushes both.
+pub fn sync_file_system(file: &File) -> Result<()> {
     fs::sync();
+    #[cfg(target_vendor = "apple")]
+    fs::fcntl_fullfsync(file)?;
+    #[cfg(not(target_vendor = "apple"))]
+    let _ = file;
     Ok(())
 }
 

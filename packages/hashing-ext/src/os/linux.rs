@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{self, Advice, CWD, FallocateFlags, Mode, OFlags, RenameFlags, SeekFrom};
 use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, Result, preadv2};
+use rustix::rand::{GetRandomFlags, getrandom};
 
 pub use super::fiemap::first_extent;
 use super::{Renamed, Storage};
@@ -115,6 +116,13 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<Renamed> {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(Renamed::Unsupported),
         Err(errno) => Err(errno),
     }
+}
+
+/// A number that nobody can foresee.
+pub fn random() -> Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom(&mut bytes, GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// Brings everything on the file system of `file` to the disk.
