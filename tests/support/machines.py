@@ -1,7 +1,7 @@
 """Made-up machines: a small sysfs and a list of mounts, laid out as the kernel lays them out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,12 +19,17 @@ def page_b1(rpm: int) -> bytes:
 
 @dataclass
 class MadeUp:
-    """A machine to be furnished. Device names stand for what ``/dev/NAME`` would be."""
+    """A machine to be furnished. Device names stand for what ``/dev/NAME`` would be.
+
+    ``links`` are other paths of devices, ``says`` what programs print.
+    """
 
     folder: Path
     numbers: dict[str, int] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
+    links: dict[str, str] = field(default_factory=dict)
+    says: dict[tuple[str, ...], str | bytes] = field(default_factory=dict)
     cores: int = 8
     release: str = "6.12.0-generic"
 
@@ -45,7 +50,13 @@ class MadeUp:
             self.folder / "osrelease",
             self.stat,
             self.cores,
+            self.run,
         )
+
+    def run(self, command: Sequence[str]) -> bytes | None:
+        """What a program prints: what ``says`` has for its command line; others are not there."""
+        said = self.says.get(tuple(command))
+        return said.encode() if isinstance(said, str) else said
 
     def device(
         self,
@@ -90,12 +101,30 @@ class MadeUp:
         (folder / "partition").write_text("1\n")
         self._known(name, folder)
 
-    def btrfs(self, *devices: str, fsid: str = "f00d") -> None:
-        """A btrfs file system on several devices."""
-        folder = self.sysfs / "fs" / "btrfs" / fsid / "devices"
-        folder.mkdir(parents=True)
+    def md(self, name: str, level: str, *on: str, disks: str = "", degraded: int = 0,
+           spares: tuple[str, ...] = ()) -> None:  # fmt: skip
+        """An array of devices that are there; ``spares`` are those of them that wait."""
+        files = {"md/level": f"{level}\n", "md/degraded": f"{degraded}\n"}
+        files["md/raid_disks"] = f"{disks or len(on) - len(spares) + degraded}\n"
+        for slot, part in enumerate(on):
+            files[f"md/dev-{part}/slot"] = "none\n" if part in spares else f"{slot}\n"
+        self.device(name, rotational=1, files=files, on=on)
+
+    def btrfs(self, *devices: str, fsid: str = "f00d", profiles: tuple[str, ...] = (),
+              lost: int = 0, group: str = "data") -> None:  # fmt: skip
+        """A btrfs file system on several devices, and on ``lost`` ones that are not there."""
+        top = self.sysfs / "fs" / "btrfs" / fsid
+        (top / "devices").mkdir(parents=True)
         for name in devices:
-            (folder / name).symlink_to((self.sysfs / "class/block" / name).resolve())
+            (top / "devices" / name).symlink_to((self.sysfs / "class/block" / name).resolve())
+        for number in range(len(devices) + lost):
+            (top / "devinfo" / f"{number + 1}").mkdir(parents=True)
+            missing = int(number >= len(devices))
+            (top / "devinfo" / f"{number + 1}" / "missing").write_text(f"{missing}\n")
+        (top / "allocation" / group).mkdir(parents=True)
+        (top / "allocation" / group / "total_bytes").write_text("1073741824\n")
+        for profile in profiles:
+            (top / "allocation" / group / profile).mkdir()
 
     def mount(
         self, point: str, fs_type: str = "ext4", device: str = "", *, source: str = "",
@@ -115,6 +144,7 @@ class MadeUp:
         """Like ``os.stat``, of the made-up places and devices."""
         if path in self.missing:
             raise FileNotFoundError(2, "No such file or directory", path)
+        path = self.links.get(path, path)
         if path.startswith("/dev/") and path not in self.places:
             name = path.removeprefix("/dev/")
             if name not in self.numbers:

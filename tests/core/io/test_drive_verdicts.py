@@ -303,12 +303,6 @@ def test_bcachefs_names_all_its_devices(made: MadeUp) -> None:
     assert facts(ask(made)) == (UNKNOWN, GUESS, ("nvme0n1", "sda"), 1)
 
 
-def test_zfs(made: MadeUp) -> None:
-    made.mount("/m", "zfs", source="tank/models")
-    assert facts(ask(made)) == (UNKNOWN, GUESS, (), 1)
-    assert "ZFS" in ask(made).reason
-
-
 def test_overlay_is_its_upper_folder(made: MadeUp) -> None:
     made.device("nvme0n1", rotational=0)
     made.disk("sda", rpm=7200)

@@ -6,11 +6,13 @@ disks that spin. Each verdict names its evidence.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from modelcellar.io.arrays import Array, md_array, md_members
+from modelcellar.io.sysfs import entries, line, text
 from modelcellar.records import Confidence, DriveKind
 
 __all__ = [
@@ -34,7 +36,6 @@ _RAID_VENDORS = ("3ware", "adaptec", "amcc", "areca", "avago", "lsi", "serveraid
 _RAID_MODELS = ("logical volume", "megaraid", "mr9", "perc", "raid")
 _VIRTUAL = ("amazon", "google", "iet", "lio-org", "msft", "nutanix", "qemu", "vbox", "vmware")
 _CACHE_PARTS = ("cdata", "cmeta", "corig", "cpool", "cvol", "wcorig")
-_SHARED_LEVELS = ("raid0", "raid1", "raid4", "raid5", "raid6", "raid10")
 
 
 class Medium(StrEnum):
@@ -72,9 +73,8 @@ class Leaf:
 class Storage:
     """The physical devices under something, and what joins them.
 
-    ``readers`` is what an array of disks takes at a time: 2 for a mirror and, to begin with, for
-    stripes. ``hybrid``: a fast device caches a slow one. ``layers`` are the kinds of devices in
-    between, in words.
+    ``readers`` is what an array of disks takes at a time, to begin with. ``hybrid``: a fast device
+    caches a slow one. ``layers`` are the kinds of devices in between, in words.
     """
 
     leaves: tuple[Leaf, ...]
@@ -85,6 +85,10 @@ class Storage:
     def over(self, layer: str) -> "Storage":
         """The same, seen through one more layer."""
         return replace(self, layers=tuple(dict.fromkeys((layer, *self.layers))))
+
+    def joined_by(self, array: Array) -> "Storage":
+        """The same, seen as an array."""
+        return replace(self, readers=max(self.readers, array.readers)).over(str(array))
 
 
 def unseen(name: str, reason: str) -> Storage:
@@ -132,11 +136,11 @@ def storage_of(
         return unseen(name, "too many layers of devices")
     if name.startswith("loop"):
         # Only the line's end is taken away: the name of a file may end in a space.
-        file = _line(device / "loop" / "backing_file")
+        file = line(device / "loop" / "backing_file")
         if not file:
             return unseen(name, "a loop device without a file behind it")
         return backing(file, depth + 1).over("a loop device")
-    below = sorted(path.resolve() for path in _entries(device / "slaves"))
+    below = md_members(device, sorted(path.resolve() for path in entries(device / "slaves")))
     if below:
         parts = [storage_of(p, backing=backing, wsl=wsl, depth=depth + 1) for p in below]
         return _joined(device, below, together(parts))
@@ -147,9 +151,7 @@ def _joined(device: Path, below: list[Path], union: Storage) -> Storage:
     kinds = {leaf.medium.kind for leaf in union.leaves}
     mixed = {DriveKind.SSD, DriveKind.HDD} <= kinds
     if (device / "md").is_dir():
-        level = _text(device / "md" / "level")
-        readers = 2 if level in _SHARED_LEVELS else 1
-        return replace(union, readers=max(union.readers, readers)).over(f"md {level}".strip())
+        return union.joined_by(md_array(device, len(union.leaves)))
     if device.name.startswith("bcache"):
         cached = len(union.leaves) > 1
         return replace(union, hybrid=union.hybrid or cached).over("bcache")
@@ -159,26 +161,26 @@ def _joined(device: Path, below: list[Path], union: Storage) -> Storage:
 
 def _mapper_name(device: Path) -> str:
     # The uuid begins with who made it: "LVM-...", "CRYPT-LUKS2-...", "mpath-..." (libdevmapper).
-    maker = _text(device / "dm" / "uuid").partition("-")[0].lower()
+    maker = text(device / "dm" / "uuid").partition("-")[0].lower()
     return {"lvm": "LVM", "crypt": "encryption", "mpath": "multipath"}.get(maker, "device mapper")
 
 
 def _is_cache_part(device: Path) -> bool:
-    texts = (_text(device / "dm" / "uuid"), _text(device / "dm" / "name"))
+    names = (text(device / "dm" / "uuid"), text(device / "dm" / "name"))
     ends = tuple(f"{sign}{part}" for sign in "-_" for part in _CACHE_PARTS)
-    return any(text.endswith(ends) for text in texts)
+    return any(name.endswith(ends) for name in names)
 
 
 def _leaf(device: Path, *, wsl: bool) -> Leaf:
     name = device.name
-    removable = _text(device / "removable") == "1"
+    removable = text(device / "removable") == "1"
     medium, confidence, reason = _verdict(device, wsl=wsl, removable=removable)
     return Leaf(name, medium, confidence, reason, removable or medium is Medium.CARD)
 
 
 def _verdict(device: Path, *, wsl: bool, removable: bool) -> tuple[Medium, Confidence, str]:
     sure, guess = Confidence.CERTAIN, Confidence.GUESS
-    rotational = _text(device / "queue" / "rotational")
+    rotational = text(device / "queue" / "rotational")
     spins, still = rotational == "1", rotational == "0"
     match _family(device.name):
         case "zram" | "ram" | "pmem":
@@ -211,7 +213,7 @@ def _verdict(device: Path, *, wsl: bool, removable: bool) -> tuple[Medium, Confi
 
 def _spinning_scsi(device: Path) -> tuple[Medium, Confidence, str]:
     """A SCSI or ATA disk with the rotational flag, which is also what silence gives."""
-    vendor, model = (_text(device / "device" / name).lower() for name in ("vendor", "model"))
+    vendor, model = (text(device / "device" / name).lower() for name in ("vendor", "model"))
     guess = Confidence.GUESS
     if any(word in f"{vendor} {model}".split() or vendor.startswith(word) for word in _VIRTUAL):
         return Medium.UNKNOWN, guess, "a virtual disk, whose flag tells nothing"
@@ -251,21 +253,3 @@ def _family(name: str) -> str:
         if name.startswith(word) and name[len(word) :].isalpha():
             return word
     return ""
-
-
-def _text(path: Path) -> str:
-    return _line(path).strip()
-
-
-def _line(path: Path) -> str:
-    try:
-        return os.fsdecode(path.read_bytes()).removesuffix("\n")
-    except OSError:
-        return ""
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    try:
-        yield from folder.iterdir()
-    except OSError:
-        return

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelcellar.io import mounts
+from modelcellar.io.arrays import Array, btrfs_arrays
+from modelcellar.io.commands import Run, output_of
 from modelcellar.io.devices import (
     MAX_DEPTH,
     Leaf,
@@ -17,6 +19,7 @@ from modelcellar.io.devices import (
     unseen,
 )
 from modelcellar.io.mounts import Mount, mount_of
+from modelcellar.io.zfs import Vdev, vdevs_of_pool
 from modelcellar.records import Confidence
 
 __all__ = ["THIS_MACHINE", "Machine", "storage_under"]
@@ -51,6 +54,7 @@ class Machine:
     os_release: Path = Path("/proc/sys/kernel/osrelease")
     stat: Callable[[str], os.stat_result] = os.stat
     cores: int = os.cpu_count() or 1
+    run: Run = output_of
 
     @property
     def is_wsl(self) -> bool:
@@ -77,6 +81,8 @@ def storage_under(path: str, machine: Machine = THIS_MACHINE, *, depth: int = 0)
     special = _without_device(mount)
     if special is not None:
         return special
+    if mount.fs_type == "zfs":
+        return _zfs(mount, machine, depth)
     if mount.fs_type == "overlay":
         return _overlay(mount, machine, depth)
     try:
@@ -111,8 +117,6 @@ def _without_device(mount: Mount) -> Storage | None:
         return Storage(
             (Leaf("", Medium.NETWORK if far else Medium.UNKNOWN, Confidence.GUESS, reason),)
         )
-    if kind == "zfs":
-        return unseen("", "ZFS, which does not show its disks here")
     return None
 
 
@@ -134,8 +138,31 @@ def _btrfs(mount: Mount, machine: Machine, depth: int) -> Storage:
     for folder in sorted(machine.sysfs.glob("fs/btrfs/*/devices")):
         devices = sorted(link.resolve() for link in folder.iterdir())
         if first in devices:
-            return together(_device(device, machine, depth) for device in devices)
+            union = together(_device(device, machine, depth) for device in devices)
+            profiles = btrfs_arrays(folder.parent, len(union.leaves))
+            lost = any(profile.degraded for profile in profiles)
+            return _laid_out(union, profiles) if len(devices) > 1 or lost else union
     return _device(first, machine, depth)
+
+
+def _laid_out(union: Storage, profiles: list[Array]) -> Storage:
+    slowest = min((profile.readers for profile in profiles), default=1)
+    for profile in profiles:
+        union = union.over(str(profile))
+    return replace(union, readers=max(union.readers, slowest))
+
+
+def _zfs(mount: Mount, machine: Machine, depth: int) -> Storage:
+    vdevs = vdevs_of_pool(mount.source.partition("/")[0], machine.run)
+    if not vdevs:
+        return unseen("", "ZFS, which does not show its disks here")
+    union = together(_vdev(vdev, machine, depth) for vdev in vdevs)
+    return union if len(vdevs) == 1 else union.joined_by(Array("ZFS", "stripes", len(union.leaves)))
+
+
+def _vdev(vdev: Vdev, machine: Machine, depth: int) -> Storage:
+    union = together(_source(path, machine, depth) for path in vdev.paths)
+    return union.joined_by(Array("ZFS", vdev.kind, len(union.leaves), vdev.degraded))
 
 
 def _source(source: str, machine: Machine, depth: int) -> Storage:
