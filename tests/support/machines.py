@@ -51,6 +51,7 @@ class MadeUp:
             self.stat,
             self.cores,
             self.run,
+            "linux",
         )
 
     def run(self, command: Sequence[str]) -> bytes | None:

@@ -395,7 +395,7 @@ def test_source_that_is_no_device(made: MadeUp) -> None:
 
 
 def test_system_without_a_list_of_mounts(tmp_path: Path) -> None:
-    machine = Machine(mountinfo=tmp_path / "none", os_release=tmp_path / "none")
+    machine = Machine(mountinfo=tmp_path / "none", platform="freebsd15")
     drive = get_drive(tmp_path, machine=machine)
     assert facts(drive) == (UNKNOWN, GUESS, (), 1)
     assert drive.file_system == ""

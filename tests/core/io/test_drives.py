@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from modelcellar.io.drives import is_network
+from modelcellar.io import drives
+from modelcellar.io.drives import Machine
+
+
+def is_network(path: Path, *, mountinfo: Path) -> bool:
+    return drives.is_network(path, machine=Machine(mountinfo=mountinfo, platform="linux"))
 
 
 def line(mount: str, kind: str, *, fields: str = "shared:1") -> str:
@@ -120,4 +125,4 @@ def test_carriage_return_in_a_mount_point(mountinfo: Path) -> None:
 
 
 def test_this_machine() -> None:
-    assert isinstance(is_network(Path.cwd()), bool)
+    assert isinstance(drives.is_network(Path.cwd()), bool)

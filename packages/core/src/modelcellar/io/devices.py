@@ -21,6 +21,7 @@ __all__ = [
     "Medium",
     "Storage",
     "device_by_number",
+    "is_virtual",
     "storage_of",
     "together",
     "unseen",
@@ -215,9 +216,7 @@ def _spinning_scsi(device: Path) -> tuple[Medium, Confidence, str]:
     """A SCSI or ATA disk with the rotational flag, which is also what silence gives."""
     vendor, model = (text(device / "device" / name).lower() for name in ("vendor", "model"))
     guess = Confidence.GUESS
-    if any(word in f"{vendor} {model}".split() or vendor.startswith(word) for word in _VIRTUAL):
-        return Medium.UNKNOWN, guess, "a virtual disk, whose flag tells nothing"
-    if model.startswith("virtual disk"):
+    if is_virtual(vendor, model):
         return Medium.UNKNOWN, guess, "a virtual disk, whose flag tells nothing"
     if vendor.split(" ")[0] in _RAID_VENDORS or any(word in model for word in _RAID_MODELS):
         return Medium.UNKNOWN, guess, "a RAID controller, which hides what its disks are"
@@ -229,6 +228,14 @@ def _spinning_scsi(device: Path) -> tuple[Medium, Confidence, str]:
     if rpm == 1:
         return Medium.SSD, Confidence.LIKELY, "the disk says that nothing in it rotates"
     return Medium.UNKNOWN, guess, "the disk does not say how fast it turns, if it does"
+
+
+def is_virtual(vendor: str, model: str) -> bool:
+    """Whether a disk is made by a program, by the names that it has."""
+    vendor, model = vendor.lower(), model.lower()
+    words = f"{vendor} {model}".split()
+    by_name = any(word in words or vendor.startswith(word) for word in _VIRTUAL)
+    return by_name or model.startswith("virtual disk")
 
 
 def _rotation_rpm(device: Path) -> int | None:

@@ -1,8 +1,8 @@
 """What the storage under a path is: a verdict with its evidence, never a silent guess.
 
 The file system leads to block devices (:mod:`modelcellar.io.mounts`), those to physical ones
-(:mod:`modelcellar.io.devices`). What is still unknown is measured, once for each device. The user's
-word wins over all of it.
+(:mod:`modelcellar.io.devices`); macOS and Windows have ways of their own. What is still unknown is
+measured, once for each device. The user's word wins over all of it.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from modelcellar.io import mounts
+from modelcellar.io import macos, mounts, windows
 from modelcellar.io.devices import Leaf, Medium, Storage
 from modelcellar.io.mounts import Mount, mount_of
 from modelcellar.io.probing import Prober
@@ -48,8 +48,7 @@ def get_drive(
         OSError: there is nothing at ``path``, or it cannot be reached.
     """
     machine.stat(os.fspath(path))
-    mount = mount_of(path, mountinfo=machine.mountinfo)
-    storage = storage_under(os.fspath(path), machine)
+    mount, storage = _look(path, machine)
     storage = replace(storage, leaves=tuple(_told(leaf, overrides) for leaf in storage.leaves))
     drive = _drive(path, mount, storage, machine)
     word = _override_of(path, overrides)
@@ -82,14 +81,32 @@ def get_drive_type(path: Path) -> str:
     return get_drive(path).kind.value
 
 
-def is_network(path: Path, *, mountinfo: Path = mounts.MOUNTINFO) -> bool:
+def is_network(path: Path, *, machine: Machine = THIS_MACHINE) -> bool:
     """Whether ``path`` lies on a network file system, or on FUSE, which may hide one.
 
-    ``fuseblk`` (ntfs-3g, exFAT) is a local disk. Where there is no ``mountinfo`` (not Linux) the
-    answer is ``False``.
+    ``fuseblk`` (ntfs-3g, exFAT) is a local disk. Where the system does not tell the answer is
+    ``False``.
     """
-    mount = mount_of(path, mountinfo=mountinfo)
+    if machine.platform == "win32":
+        return windows.is_remote(path, machine.calls)
+    mount = _mount(path, machine)
     return mount is not None and mounts.is_network_type(mount.fs_type)
+
+
+def _mount(path: Path, machine: Machine) -> Mount | None:
+    if machine.platform == "darwin":
+        return macos.mount_of(path, machine.run)
+    return mount_of(path, mountinfo=machine.mountinfo)
+
+
+def _look(path: Path, machine: Machine) -> tuple[Mount | None, Storage]:
+    """The mounted file system, where the system has such, and the devices below it."""
+    if machine.platform == "win32":
+        return None, windows.look(path, machine.calls)
+    mount = _mount(path, machine)
+    if machine.platform == "darwin":
+        return mount, macos.storage_under(mount, machine.run)
+    return mount, storage_under(os.fspath(path), machine)
 
 
 def _drive(path: Path, mount: Mount | None, storage: Storage, machine: Machine) -> Drive:

@@ -16,6 +16,7 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 NETWORK_TYPES = frozenset(
     [
         "9p",
+        "afpfs",
         "afs",
         "beegfs",
         "ceph",
@@ -34,9 +35,10 @@ NETWORK_TYPES = frozenset(
         "smb3",
         "smbfs",
         "virtiofs",
+        "webdav",
     ]
 )
-"""File system types of Linux whose storage other machines write to as well."""
+"""File system types of Linux and macOS whose storage other machines write to as well."""
 
 
 @dataclass(frozen=True, slots=True)

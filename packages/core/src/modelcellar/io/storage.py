@@ -1,11 +1,12 @@
 """From a path through its file system to the physical devices below."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelcellar.io import mounts
+from modelcellar.io import mounts, windows
 from modelcellar.io.arrays import Array, btrfs_arrays
 from modelcellar.io.commands import Run, output_of
 from modelcellar.io.devices import (
@@ -22,7 +23,7 @@ from modelcellar.io.mounts import Mount, mount_of
 from modelcellar.io.zfs import Vdev, vdevs_of_pool
 from modelcellar.records import Confidence
 
-__all__ = ["THIS_MACHINE", "Machine", "storage_under"]
+__all__ = ["THIS_MACHINE", "Machine", "known_by_type", "storage_under"]
 
 _IN_MEMORY = frozenset(["devtmpfs", "hugetlbfs", "ramfs", "rootfs", "tmpfs"])
 _NETWORK_FUSE = (
@@ -46,7 +47,8 @@ _NETWORK_FUSE = (
 class Machine:
     """Where the facts about drives are read, so that tests can make up machines.
 
-    ``cores`` is how many threads this process can run at a time.
+    ``cores`` is how many threads this process can run at a time, ``platform`` what Python calls the
+    system, ``run`` asks its programs, and ``calls`` are those of Windows.
     """
 
     sysfs: Path = Path("/sys")
@@ -55,6 +57,8 @@ class Machine:
     stat: Callable[[str], os.stat_result] = os.stat
     cores: int = os.cpu_count() or 1
     run: Run = output_of
+    platform: str = sys.platform
+    calls: windows.Calls = windows.CALLS
 
     @property
     def is_wsl(self) -> bool:
@@ -78,7 +82,7 @@ def storage_under(path: str, machine: Machine = THIS_MACHINE, *, depth: int = 0)
     mount = mount_of(Path(path), mountinfo=machine.mountinfo)
     if mount is None:
         return unseen("", "this system does not tell what its drives are")
-    special = _without_device(mount)
+    special = known_by_type(mount)
     if special is not None:
         return special
     if mount.fs_type == "zfs":
@@ -103,8 +107,8 @@ def storage_under(path: str, machine: Machine = THIS_MACHINE, *, depth: int = 0)
     return _source(mount.source, machine, depth)
 
 
-def _without_device(mount: Mount) -> Storage | None:
-    """File systems that are known by their type alone."""
+def known_by_type(mount: Mount) -> Storage | None:
+    """What is under a file system that is known by its type alone."""
     kind = mount.fs_type
     if kind in _IN_MEMORY:
         return Storage((Leaf("", Medium.RAM, Confidence.CERTAIN, f"memory ({kind})"),))
