@@ -210,7 +210,7 @@ mod tests {
     fn do_not_mix(backend: &'static dyn Backend) {
         let data = data(1 << 16);
         let mut numbers = Numbers(7);
-        for round in 0..1_000 {
+        for round in 0..2_000 {
             let count = numbers.below(12);
             let mut messages = vec![Message::by(backend); count];
             let mut fed = vec![Vec::new(); count];
