@@ -10,7 +10,7 @@ use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, Result, preadv2};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 pub use super::fiemap::first_extent;
-use super::{Renamed, Storage};
+use super::{Renamed, Storage, cachestat};
 
 // linux/magic.h and fs/*/: what `statfs` reports.
 const EXT4: u64 = 0xEF53;
@@ -60,6 +60,9 @@ pub fn forget(file: &File, offset: u64, len: u64) {
 /// Whether the byte at `offset` can be read without waiting for the disk; where that cannot be
 /// asked it is taken to be so, and nothing is dropped.
 pub fn is_cached_at(file: &File, offset: u64) -> bool {
+    if let Some(cached) = cachestat::is_cached_at(file, offset) {
+        return cached;
+    }
     let mut byte = [0];
     let into = &mut [IoSliceMut::new(&mut byte)];
     !matches!(preadv2(file, into, offset, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))

@@ -3,6 +3,8 @@
 //! A `false` or `None` means "not offered here, do without"; an `Err` is a real failure.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod cachestat;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod fiemap;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "linux.rs"]
