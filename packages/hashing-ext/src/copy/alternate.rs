@@ -13,8 +13,8 @@ use crate::digest::DualHasher;
 use crate::error::Result;
 use crate::stage::sync_all_of;
 
-/// What is read before it is written: 40 detours' worth, and memory that everybody has.
-const PHASE_BYTES: usize = 96 << 20;
+/// What is read before it is written: 50 detours' worth, and memory that everybody has.
+const PHASE_BYTES: usize = 128 << 20;
 
 /// What is read and hashed at a time.
 const STEP_BYTES: usize = 1 << 20;

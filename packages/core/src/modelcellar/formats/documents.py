@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-import yaml
-
 from modelcellar.formats.bounded_json import parse_json
 from modelcellar.records import JsonValue
 
@@ -18,9 +16,6 @@ JSON_NAMES = frozenset(
     | {"config_sentence_transformers.json"}
 )
 CARD = "README.md"
-_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-"""The others make dates and numbers as well, and raise whatever comes up where none is there."""
-_YAML_ERRORS = (yaml.YAMLError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def read_documents(files: Mapping[str, Path]) -> dict[str, JsonValue]:
@@ -53,12 +48,16 @@ def read_front_matter(data: bytes) -> JsonValue:
     head, end, _ = rest.partition("\n---")
     if start.strip() != "---" or not end:
         return None
+    import yaml  # a tenth of the start of an import, and few folders have a card
+
+    # The other loaders make dates and numbers too, and raise whatever comes up where none is there.
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        tokens = yaml.scan(head, Loader=_LOADER)
+        tokens = yaml.scan(head, Loader=loader)
         if any(isinstance(token, yaml.AliasToken | yaml.TagToken) for token in tokens):
             return None
-        return yaml.load(head, Loader=_LOADER)
-    except _YAML_ERRORS:
+        return yaml.load(head, Loader=loader)
+    except (yaml.YAMLError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         return None
 
 

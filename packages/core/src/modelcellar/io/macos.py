@@ -5,12 +5,10 @@ them. The key ``SolidState`` is an answer of the disk itself, and missing where 
 """
 
 import os
-import plistlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 from modelcellar.io.commands import Run
 from modelcellar.io.devices import Leaf, Medium, Storage, together, unseen
@@ -121,6 +119,9 @@ def _verdict(info: Mapping[str, Any]) -> tuple[Medium, Confidence, str]:
 
 
 def _info(device: str, run: Run) -> Mapping[str, Any] | None:
+    import plistlib  # slow to load, and no other system needs it
+    from xml.parsers.expat import ExpatError
+
     said = run(("diskutil", "info", "-plist", f"/dev/{device}"))
     try:
         info = plistlib.loads(said or b"")

@@ -38,7 +38,7 @@ class Rule:
     needs: tuple[Pattern, ...]
     any: tuple[Pattern, ...]
     lacks: tuple[Pattern, ...]
-    metadata: Mapping[str, re.Pattern[str]]
+    metadata: Mapping[str, str]
     gives: Mapping[str, JsonValue]
     sure: Confidence
     says: str
@@ -47,7 +47,7 @@ class Rule:
         """The prefix under which the rule holds; ``None`` where it does not."""
         for key, wanted in self.metadata.items():
             value = metadata.get(key)
-            if not isinstance(value, str) or not wanted.search(value):
+            if not isinstance(value, str) or not re.search(wanted, value):
                 return None
         return next((prefix for prefix in self.under if self._holds(names, prefix)), None)
 
@@ -113,7 +113,6 @@ def _rule(table: Mapping[str, JsonValue]) -> Rule:
     }
     if unknown:
         raise ValueError(f"rule {table.get('name')!r}: unknown {sorted(unknown)}")
-    metadata = {key: re.compile(text) for key, text in table.get("metadata", {}).items()}
     return Rule(
         name=table["name"],
         part=table["part"],
@@ -121,7 +120,7 @@ def _rule(table: Mapping[str, JsonValue]) -> Rule:
         needs=patterns("needs"),
         any=patterns("any"),
         lacks=patterns("lacks"),
-        metadata=metadata,
+        metadata=table.get("metadata", {}),
         gives=table["gives"],
         sure=Confidence(table["sure"]),
         says=table["says"],
