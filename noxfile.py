@@ -1,4 +1,4 @@
-"""Every check of the repository; a plain ``nox`` runs all but ``build`` and ``bench``."""
+"""Every check of the repository; ``nox`` runs all but ``build``, ``bench`` and ``sanitize``."""
 
 import os
 import shutil
@@ -102,6 +102,19 @@ def rust(session: nox.Session) -> None:
         *clippy, "--no-default-features", *warnings_are_errors, env=CARGO_ENV, external=True
     )
     session.run("cargo", "test", "--no-default-features", env=CARGO_ENV, external=True)
+
+
+@nox.session(venv_backend="none")
+def sanitize(session: nox.Session) -> None:
+    """The tests of the engine under AddressSanitizer; needs Rust's nightly tool chain."""
+    require_cargo(session)
+    host = session.run("rustc", "-vV", external=True, silent=True)
+    target = next(line.split()[1] for line in str(host).splitlines() if line.startswith("host:"))
+    session.chdir(EXTENSION)
+    # A folder of its own: with other flags everything is compiled again.
+    env = {"RUSTFLAGS": "-Zsanitizer=address", "CARGO_TARGET_DIR": str(ROOT / "target" / "asan")}
+    test = ("cargo", "+nightly", "test", "--no-default-features", "--target", target)
+    session.run(*test, env=env, external=True)
 
 
 def run_all_tests(session: nox.Session) -> None:

@@ -135,7 +135,7 @@ def copy_many(
         publish: as for :func:`copy_with_hashing`, for all together.
         streams: how many files are read at the same time; 0 for as many as the processor suits, 1
             for one after the other in the given order, as a disk that has to seek wants it.
-        alternate: for a source and a destination on one disk that has to seek: 96 MiB are read,
+        alternate: for a source and a destination on one disk that has to seek: 128 MiB are read,
             which may be many files, and are on the disk before the next read. ``streams`` is of no
             account then.
         reflink: as for :func:`copy_with_hashing`.
