@@ -10,6 +10,12 @@
     +-- LibraryBusyError         another process holds the library
     +-- SourceRefusedError       the file is not taken in, with the reason and the remedy
     +-- ContentDamagedError      a file of the library is missing or not what it was
+    +-- NetworkError             a host could not be asked; base of the following
+    |   +-- OfflineError         the network is not to be used, or no host can be reached
+    |   +-- HostUnavailableError one host does not answer, or its circuit is open
+    |   +-- RateLimitedError     the host's quota is used up for longer than may be waited
+    |   +-- AnswerRefusedError   a redirect, size or answer that is not accepted
+    +-- SignInNeededError        the host wants a token, or one that may see this
 
 A disk that fails is an ``OSError`` with errno and file name, as everywhere in Python.
 """
@@ -18,13 +24,19 @@ from collections.abc import Sequence
 
 __all__ = [
     "AmbiguousModelError",
+    "AnswerRefusedError",
     "CellarError",
     "ContentDamagedError",
+    "HostUnavailableError",
     "LibraryBusyError",
     "LibraryFormatError",
     "LibraryNotFoundError",
     "ModelNotFoundError",
+    "NetworkError",
     "NothingToUndoError",
+    "OfflineError",
+    "RateLimitedError",
+    "SignInNeededError",
     "SourceRefusedError",
     "UsageError",
 ]
@@ -112,3 +124,78 @@ class ContentDamagedError(CellarError):
     """A file of the library is missing or is not what it was when it came in."""
 
     code = "content_damaged"
+
+
+class NetworkError(CellarError):
+    """A host could not be asked. ``origin`` is which (``https://huggingface.co``)."""
+
+    code = "network"
+
+    def __init__(self, message: str, hint: str = "", *, origin: str = "") -> None:
+        super().__init__(message, hint)
+        self.origin = origin
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_network_error, (type(self), self.message, self.hint, self.__dict__))
+
+
+class OfflineError(NetworkError):
+    """The network is not to be used, or no host at all can be reached."""
+
+    code = "offline"
+
+
+class HostUnavailableError(NetworkError):
+    """A host does not answer, or did not so often that it is left alone until ``retry_at``.
+
+    ``since`` and ``retry_at`` are seconds since 1970; ``cause`` is the last failure in words.
+    """
+
+    code = "host_unavailable"
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        origin: str = "",
+        cause: str = "",
+        since: float | None = None,
+        retry_at: float | None = None,
+    ) -> None:
+        super().__init__(message, hint, origin=origin)
+        self.cause = cause
+        self.since = since
+        self.retry_at = retry_at
+
+
+class RateLimitedError(NetworkError):
+    """The host's quota is used up until ``retry_at``, seconds since 1970."""
+
+    code = "rate_limited"
+
+    def __init__(
+        self, message: str, hint: str = "", *, origin: str = "", retry_at: float | None = None
+    ) -> None:
+        super().__init__(message, hint, origin=origin)
+        self.retry_at = retry_at
+
+
+class AnswerRefusedError(NetworkError):
+    """The host answered with something that is not accepted: a redirect, a size, a content."""
+
+    code = "answer_refused"
+
+
+class SignInNeededError(CellarError):
+    """The host wants a token, or one of somebody who may see this."""
+
+    code = "sign_in_needed"
+
+
+def _network_error(
+    kind: type[NetworkError], message: str, hint: str, state: dict[str, object]
+) -> NetworkError:
+    error = kind(message, hint)
+    error.__dict__.update(state)
+    return error

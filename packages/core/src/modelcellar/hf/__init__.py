@@ -1,0 +1,1 @@
+"""What the Hugging Face Hub knows about a file, and how it is asked."""

@@ -1,0 +1,1 @@
+"""Sources of identity other than the Hub."""
