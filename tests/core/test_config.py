@@ -8,7 +8,10 @@ from modelcellar.config import Settings, default_config_file, load_settings, par
 from modelcellar.errors import UsageError
 from modelcellar.records import DriveKind, DriveOverride
 
-NAMES = ("library", "offline", "min_free_bytes", "lock_timeout_s", "reflink", "drive")
+NAMES = (
+    *("library", "offline", "min_free_bytes", "lock_timeout_s", "reflink", "drive", "lookup"),
+    *("hub_endpoint", "hub_home", "hub_cache", "civitai_endpoint", "civarchive_endpoint"),
+)
 FLAGS = {
     "library": "/f",
     "offline": True,
@@ -16,6 +19,12 @@ FLAGS = {
     "lock_timeout_s": 4,
     "reflink": "never",
     "drive": "/f=hdd",
+    "lookup": False,
+    "hub_endpoint": "https://f",
+    "hub_home": "/f/home",
+    "hub_cache": "/f/cache",
+    "civitai_endpoint": "https://f:8443",
+    "civarchive_endpoint": "http://127.0.0.1:1",
 }
 ENVIRON = {
     "MODELCELLAR_LIBRARY": "/e",
@@ -24,12 +33,25 @@ ENVIRON = {
     "MODELCELLAR_LOCK_TIMEOUT_S": "3",
     "MODELCELLAR_REFLINK": "never",
     "MODELCELLAR_DRIVE": "/e=ssd",
+    "MODELCELLAR_LOOKUP": "0",
+    "HF_ENDPOINT": "https://e/",
+    "HF_HOME": "/e/home",
+    "HF_HUB_CACHE": "/e/cache",
+    "MODELCELLAR_CIVITAI_ENDPOINT": "https://e/civitai",
+    "MODELCELLAR_CIVARCHIVE_ENDPOINT": "http://localhost:2",
 }
 FILE = (
     'library = "/c"\noffline = true\nmin_free_bytes = 2\nlock_timeout_s = 2\n'
-    'reflink = "never"\ndrive = "c=hdd"\n'
+    'reflink = "never"\ndrive = "c=hdd"\nlookup = false\nhub_endpoint = "https://c"\n'
+    'hub_home = "/c/home"\nhub_cache = "/c/cache"\ncivitai_endpoint = "https://c"\n'
+    'civarchive_endpoint = "http://[::1]:3"\n'
 )
 
+HOSTS_F = ("https://f", Path("/f/home"), Path("/f/cache"), "https://f:8443", "http://127.0.0.1:1")
+HOSTS_E = (
+    *("https://e", Path("/e/home"), Path("/e/cache"), "https://e/civitai", "http://localhost:2"),
+)
+HOSTS_C = ("https://c", Path("/c/home"), Path("/c/cache"), "https://c", "http://[::1]:3")
 HDD_F = (DriveOverride("/f", DriveKind.HDD),)
 SSD_E = (DriveOverride("/e", DriveKind.SSD),)
 HDD_C = (DriveOverride("c", DriveKind.HDD),)
@@ -56,20 +78,14 @@ def test_defaults(config_file: Path, home: Path) -> None:
 def test_flag_beats_environment_beats_file(config_file: Path) -> None:
     config_file.write_text(FILE)
     found, shown = load_settings(flags=FLAGS, environ=ENVIRON, config_file=config_file)
-    assert found == Settings(Path("/f"), True, 4, 4.0, "never", HDD_F)
-    assert [setting.origin for setting in shown] == [
-        "flag --library",
-        "flag --offline",
-        "flag --min-free-bytes",
-        "flag --lock-timeout-s",
-        "flag --reflink",
-        "flag --drive",
-    ]
+    assert found == Settings(Path("/f"), True, 4, 4.0, "never", HDD_F, False, *HOSTS_F)
+    flags = [f"flag --{name.replace('_', '-')}" for name in NAMES]
+    assert [setting.origin for setting in shown] == flags
     found, shown = load_settings(environ=ENVIRON, config_file=config_file)
-    assert found == Settings(Path("/e"), True, 3, 3.0, "never", SSD_E)
+    assert found == Settings(Path("/e"), True, 3, 3.0, "never", SSD_E, False, *HOSTS_E)
     assert [setting.origin for setting in shown] == [f"environment {name}" for name in ENVIRON]
     found, shown = load_settings(environ={}, config_file=config_file)
-    assert found == Settings(Path("/c"), True, 2, 2.0, "never", HDD_C)
+    assert found == Settings(Path("/c"), True, 2, 2.0, "never", HDD_C, False, *HOSTS_C)
     assert {setting.origin for setting in shown} == {f"config file {config_file}"}
 
 
@@ -97,7 +113,11 @@ def test_flag_may_say_no(config_file: Path) -> None:
 
 def test_values_shown_are_plain(config_file: Path) -> None:
     _, shown = load_settings(flags=FLAGS, environ={}, config_file=config_file)
-    assert [setting.value for setting in shown] == ["/f", True, 4, 4.0, "never", "/f=hdd"]
+    hosts = map(str, HOSTS_F)
+    assert [setting.value for setting in shown] == [
+        *("/f", True, 4, 4.0, "never", "/f=hdd", False),
+        *hosts,
+    ]
 
 
 def test_library_is_absolute_and_home_is_expanded(
@@ -154,6 +174,14 @@ BAD = [
     ("drive", "MODELCELLAR_DRIVE", "/a=ssd;/b", '["/a=ssd", "/b"]'),
     ("drive", "MODELCELLAR_DRIVE", "/a\0=ssd", r'"/a\u0000=ssd"'),
     ("drive", "MODELCELLAR_DRIVE", "~nobody-is-called-this/x=ssd", '"~nobody-is-called-this=hdd"'),
+    ("lookup", "MODELCELLAR_LOOKUP", "perhaps", '"perhaps"'),
+    ("hub_endpoint", "HF_ENDPOINT", "http://huggingface.co", '"http://huggingface.co"'),
+    ("hub_endpoint", "HF_ENDPOINT", "huggingface.co", '"huggingface.co"'),
+    ("hub_endpoint", "HF_ENDPOINT", "https://u:p@h", '"https://u:p@h"'),
+    ("hub_endpoint", "HF_ENDPOINT", "http://127.0.0.1.example", '"http://localhost.example"'),
+    ("civitai_endpoint", "MODELCELLAR_CIVITAI_ENDPOINT", "ftp://h", '"ftp://h"'),
+    ("civarchive_endpoint", "MODELCELLAR_CIVARCHIVE_ENDPOINT", "", '"https://h?q"'),
+    ("hub_home", "HF_HOME", "", '""'),
 ]
 
 
@@ -257,7 +285,7 @@ def test_texts_that_are_no_sizes(text: str) -> None:
 )
 def test_drives(config_file: Path, text: str, shown: str) -> None:
     settings, origins = load_settings(environ={"MODELCELLAR_DRIVE": text}, config_file=config_file)
-    assert ";".join(map(str, settings.drive)) == origins[-1].value == shown
+    assert ";".join(map(str, settings.drive)) == origins[NAMES.index("drive")].value == shown
 
 
 def test_drives_as_a_list_with_paths_made_absolute(
@@ -267,3 +295,8 @@ def test_drives_as_a_list_with_paths_made_absolute(
     config_file.write_text('drive = ["~/models=hdd", "./x=ssd", "sdb=hdd"]\n')
     settings, _ = load_settings(environ={}, config_file=config_file)
     assert [one.place for one in settings.drive] == [f"{home}/models", f"{tmp_path}/x", "sdb"]
+
+
+def test_the_hub_s_downloads_lie_in_its_home_unless_said_otherwise(config_file: Path) -> None:
+    settings, _ = load_settings(environ={"HF_HOME": "/h"}, config_file=config_file)
+    assert (settings.hub_home, settings.hub_cache) == (Path("/h"), Path("/h/hub"))

@@ -6,8 +6,10 @@ Order: flag, environment, ``config.toml`` in the user's configuration folder, de
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from modelcellar.errors import UsageError
 from modelcellar.records import DriveKind, DriveOverride, JsonValue, Setting
@@ -19,6 +21,12 @@ _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 _DRIVE_HINT = "Write for example /mnt/models=hdd or sda=ssd, several with a semicolon between them."
+
+
+def _default_hub_home() -> Path:
+    """Where the Hub's own client keeps its things (huggingface_hub/constants.py)."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "huggingface"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,12 @@ class Settings:
     lock_timeout_s: float = 30.0
     reflink: str = "auto"
     drive: tuple[DriveOverride, ...] = ()
+    lookup: bool = True
+    hub_endpoint: str = "https://huggingface.co"
+    hub_home: Path = field(default_factory=_default_hub_home)
+    hub_cache: Path = field(default_factory=lambda: _default_hub_home() / "hub")
+    civitai_endpoint: str = "https://civitai.com"
+    civarchive_endpoint: str = "https://civarchive.com"
 
 
 def default_config_file() -> Path:
@@ -108,6 +122,30 @@ def _parse_path(text: object) -> Path:
         raise UsageError(f"{os.fspath(text)!r}: {error}", "Give the whole path.") from None
 
 
+def _parse_endpoint(text: object) -> str:
+    """Read the address of a host; plain http is for this machine only."""
+    try:
+        parts = urlsplit(str(text).rstrip("/"))
+    except ValueError:
+        parts = urlsplit("")
+    is_loopback = parts.hostname is not None and is_loopback_host(parts.hostname)
+    usable = parts.scheme == "https" or (parts.scheme == "http" and is_loopback)
+    if not usable or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise UsageError(
+            f"{text!r} is no address of a host",
+            "Write for example https://huggingface.co; http:// is for this machine only.",
+        )
+    return parts.geturl()
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host name is this machine by itself, whatever a name server says."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _parse_min_free(text: object) -> int:
     return parse_size(text if isinstance(text, int) else str(text))
 
@@ -151,6 +189,12 @@ _RULES = (
     _Rule("lock_timeout_s", "MODELCELLAR_LOCK_TIMEOUT_S", _parse_seconds),
     _Rule("reflink", "MODELCELLAR_REFLINK", _parse_reflink),
     _Rule("drive", "MODELCELLAR_DRIVE", _parse_drives),
+    _Rule("lookup", "MODELCELLAR_LOOKUP", _parse_bool),
+    _Rule("hub_endpoint", "HF_ENDPOINT", _parse_endpoint),
+    _Rule("hub_home", "HF_HOME", _parse_path),
+    _Rule("hub_cache", "HF_HUB_CACHE", _parse_path),
+    _Rule("civitai_endpoint", "MODELCELLAR_CIVITAI_ENDPOINT", _parse_endpoint),
+    _Rule("civarchive_endpoint", "MODELCELLAR_CIVARCHIVE_ENDPOINT", _parse_endpoint),
 )
 
 
@@ -183,6 +227,8 @@ def load_settings(
                 settings = replace(settings, **{rule.field: rule.parse(raw)})
             except UsageError as error:
                 raise UsageError(f"{rule.field} ({origin}): {error.message}", error.hint) from None
+        if rule.field == "hub_home":
+            settings = replace(settings, hub_cache=settings.hub_home / "hub")
         shown.append(Setting(rule.field, _shown(getattr(settings, rule.field)), origin))
     return settings, tuple(shown)
 
