@@ -213,7 +213,7 @@ def _store(connection: Connection, listing: Listing, provider: str, etag: str | 
     if is_newest:
         connection.execute(
             "UPDATE repositories SET commit_id = ?, fetched_at = ?, etag = ? WHERE id = ?",
-            (commit, listing.fetched_at, etag, repository),
+            (commit, listing.fetched_at, _clean_or_none(etag), repository),
         )
     wanted = _contents(listing)
     known = _known(connection, repository)
@@ -255,7 +255,7 @@ def _contents(listing: Listing) -> dict[_Content, _Values]:
         sha256, git_sha1 = _oid(file.sha256, 32), _oid(file.git_sha1, 20)
         # "surrogatepass": JSON can hold half a surrogate pair, which UTF-8 proper cannot.
         content = (file.path.encode("utf-8", "surrogatepass"), file.size_bytes, sha256 or git_sha1)
-        found[content] = (sha256, git_sha1, None if file.scan is None else _clean(file.scan))
+        found[content] = (sha256, git_sha1, _clean_or_none(file.scan))
     return found
 
 
@@ -311,3 +311,7 @@ def _oid(text: str | None, size_bytes: int) -> bytes | None:
 def _clean(text: str) -> str:
     """``text`` as SQLite can hold it."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _clean_or_none(text: str | None) -> str | None:
+    return None if text is None else _clean(text)
