@@ -18,6 +18,7 @@ __all__ = [
     "from_json_path",
     "is_digest",
     "is_model_id",
+    "is_repo_id",
     "model_id",
     "portable_name",
     "relative_path_problems",
@@ -41,6 +42,7 @@ _BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MODEL_ID = re.compile(f"(.{{1,{MAX_SLUG_CHARACTERS}}})-[0-9a-f]{{{MIN_ID_DIGITS},64}}", re.DOTALL)
 _HEX_BYTES = re.compile("(?:[0-9a-f]{2})+")
+_REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,19 @@ def is_model_id(text: str) -> bool:
 def is_digest(text: str) -> bool:
     """Whether ``text`` is a BLAKE3 or SHA-256 digest as this library writes it."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def is_repo_id(text: str, *, bare: bool = False) -> bool:
+    """Whether ``text`` may name a repository of the Hub, and so may become a part of an address.
+
+    ``namespace/name``; with ``bare`` also a name alone, as the oldest repositories have. The rules
+    are those of huggingface_hub's ``validate_repo_id``: at most 96 of the letters, digits, ``._-``
+    of ASCII, no ``--``, no ``..``, no ``.git`` at the end.
+    """
+    parts = text.split("/")
+    if len(parts) not in ((1, 2) if bare else (2,)) or "--" in text or ".." in text:
+        return False
+    return not text.endswith(".git") and all(map(_REPO_PART.fullmatch, parts))
 
 
 def relative_path_problems(path: str) -> tuple[NameProblem, ...]:
