@@ -96,6 +96,12 @@ def test_what_thousands_of_files_are_called_is_not_looked_for(name: str) -> None
     assert searches(safetensors(name)) == ()
 
 
+def test_a_folder_may_say_what_the_file_does_not() -> None:
+    inside = "toy-diffusion-xl/text_encoder_2/model.fp16-00001-of-00002.safetensors"
+    assert queries(safetensors(inside)) == ["toy-diffusion-xl"]
+    assert queries(safetensors("unet/diffusion_pytorch_model.safetensors")) == []
+
+
 def test_the_header_of_a_lora_is_asked_before_its_name() -> None:
     found = searches(
         safetensors(

@@ -23,6 +23,7 @@ SHORT_QUERY = 8
 MAX_VALUE = 512
 """Characters; nothing longer is a name or an address."""
 BASE_MODELS = 8
+MAX_FOLDERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ _BASE_KEYS = (
     "base_model",
     "base_model_name_or_path",
 )
-_AUTHOR_KEYS = ("general.quantized_by", "modelspec.author", "general.author")
+_AUTHOR_KEYS = ("general.quantized_by", "mradermacher.quantized_by", "modelspec.author")
 _NAME_KEYS = ("general.name", "modelspec.title", "ss_output_name", "model_name")
 _PARTS_KEYS = ("general.basename", "general.size_label", "general.finetune", "general.version")
 
@@ -69,16 +70,19 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}", re.IGNORECASE)
 _NUMBER_PARTS = re.compile(r"(?<=[0-9])_(?=[0-9])")
 _GENERIC = frozenset(
     [
-        *("adapter", "adapter-model", "ae", "best", "checkpoint", "clip-l", "clip-g", "config"),
-        *("consolidated", "decoder", "decoder-model", "decoder-model-merged", "default"),
-        *("diffusion-pytorch-model", "embeddings", "encoder", "encoder-model", "final"),
-        *("ggml-model", "gguf", "gptq-model", "last", "latest", "llama", "lora", "lora-weights"),
-        *("mmproj", "model", "model-quantized", "output", "pretrained", "pytorch-lora-weights"),
-        *("pytorch-model", "safetensors", "test", "text-encoder", "tmp", "tokenizer"),
-        *("transformer", "unet", "untitled", "vae", "weights"),
+        *("adapter", "adapter-model", "ae", "best", "checkpoint", "checkpoints", "clip-g"),
+        *("clip-l", "config", "consolidated", "decoder", "decoder-model"),
+        *("decoder-model-merged", "default", "diffusion-models", "diffusion-pytorch-model"),
+        *("embeddings", "encoder", "encoder-model", "feature-extractor", "final", "ggml-model"),
+        *("gguf", "gptq-model", "image-encoder", "last", "latest", "llama", "lora"),
+        *("lora-weights", "loras", "mmproj", "model", "model-quantized", "models", "onnx"),
+        *("output", "pretrained", "pytorch-lora-weights", "pytorch-model", "safetensors"),
+        *("safety-checker", "stable-diffusion", "test", "text-encoder", "text-encoder-2"),
+        *("text-encoder-3", "tmp", "tokenizer", "transformer", "transformer-2", "unet"),
+        *("untitled", "vae", "weights"),
     ]
 )
-"""What thousands of files are called: a search for it finds none of them."""
+"""What thousands of files and folders are called: a search for it finds none of them."""
 _KOHYA_BASES: Mapping[str, str] = {
     "sd_v1": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "sdxl_base_v1-0": "stabilityai/stable-diffusion-xl-base-1.0",
@@ -117,7 +121,7 @@ def _promising(subject: Subject) -> Iterator[Search]:
     is_gguf = subject.format == "gguf"
     tags = ("gguf",) if is_gguf else ()
     author, base = _author(metadata), _base(metadata)
-    embedded, named = _embedded(metadata), list(_queries(subject.name))
+    embedded, named = _embedded(metadata), _from_path(subject.name)
     if base is not None and is_gguf:
         yield Search(None, author, (f"base_model:quantized:{base.repo_id}",), base.reason)
     for query, reason in embedded[:1]:
@@ -189,6 +193,15 @@ def _embedded(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
     found += [(metadata[key], f"the header says {key}") for key in _NAME_KEYS if key in metadata]
     queries = ((next(iter(_queries(text)), None), reason) for text, reason in found)
     return [(query, reason) for query, reason in queries if query is not None]
+
+
+def _from_path(path: str) -> list[str]:
+    """The spellings of the file's name; of its nearest folder's that says more, if it says nothing."""
+    for name in reversed(path.split("/")[-MAX_FOLDERS:]):
+        queries = list(_queries(name))
+        if queries:
+            return queries
+    return []
 
 
 def _queries(name: str) -> Iterator[str]:
