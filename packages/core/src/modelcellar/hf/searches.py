@@ -175,13 +175,9 @@ def _base(metadata: Mapping[str, str]) -> Guess | None:
         repo_id = _repo_id(metadata.get(key, ""))
         if repo_id is not None:
             return Guess(repo_id, f"made from what the header calls {key}")
-    version = metadata.get("ss_base_model_version", "")
-    known = _KOHYA_BASES.get(version)
-    return (
-        None
-        if known is None
-        else Guess(known, "made from what the header calls ss_base_model_version")
-    )
+    known = _KOHYA_BASES.get(metadata.get("ss_base_model_version", ""))
+    reason = "made from what the header calls ss_base_model_version"
+    return None if known is None else Guess(known, reason)
 
 
 def _embedded(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -196,7 +192,7 @@ def _embedded(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _from_path(path: str) -> list[str]:
-    """The spellings of the file's name; of its nearest folder's that says more, if it says nothing."""
+    """Spellings of the file's name or, where that says nothing, of its nearest folder's."""
     for name in reversed(path.split("/")[-MAX_FOLDERS:]):
         queries = list(_queries(name))
         if queries:
