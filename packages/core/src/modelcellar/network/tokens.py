@@ -1,0 +1,75 @@
+"""Tokens: where they are found, and a value for them that never shows what it holds.
+
+The places are those of the Hub's own tools: https://huggingface.co/docs/huggingface_hub, package
+reference, environment variables.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelcellar.network.http import origin_of
+from modelcellar.network.secret import Secret
+
+__all__ = ["DEFAULT_ENDPOINT", "authorization_for", "hub_endpoint", "read_hub_token"]
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+LONGEST_TOKEN = 4096
+_TRUE = {"1", "on", "yes", "true"}
+_LOG = logging.getLogger(__name__)
+
+
+def hub_endpoint(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the Hub is: ``HF_ENDPOINT`` without a slash at its end, or the public one."""
+    return environ.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT
+
+
+def read_hub_token(environ: Mapping[str, str] = os.environ) -> Secret | None:
+    """The user's token: from ``HF_TOKEN``, or the file that ``hf auth login`` wrote.
+
+    ``HF_HUB_DISABLE_IMPLICIT_TOKEN`` says that none is to be sent unasked. What cannot be a token
+    is not used, because a header must not carry it.
+    """
+    if environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").strip().lower() in _TRUE:
+        return None
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if (text := environ.get(name, "").strip()) != "":
+            return _token(text, name)
+    path = _token_path(environ)
+    try:
+        with path.open("rb") as file:
+            text = file.read(LONGEST_TOKEN + 1).decode("ascii", "replace").strip()
+    except OSError:
+        return None
+    return _token(text, path.name) if text else None
+
+
+def authorization_for(
+    url: str, token: Secret | None, *, endpoint: str | None = None
+) -> dict[str, Secret]:
+    """The header that signs a call in, empty where the token is none of that host's business.
+
+    It is sent to the Hub's own origin only: the same scheme, host and port as the endpoint's.
+    """
+    home = hub_endpoint() if endpoint is None else endpoint
+    if token is None or origin_of(url) != origin_of(home):
+        return {}
+    return {"authorization": token.prefixed("Bearer ")}
+
+
+def _token_path(environ: Mapping[str, str]) -> Path:
+    if chosen := environ.get("HF_TOKEN_PATH"):
+        return Path(chosen).expanduser()
+    if home := environ.get("HF_HOME"):
+        return Path(home).expanduser() / "token"
+    cache = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "huggingface" / "token"
+
+
+def _token(text: str, source: str) -> Secret | None:
+    if len(text) > LONGEST_TOKEN or not re.fullmatch(r"[\x21-\x7e]+", text):
+        _LOG.warning("what %s holds is no token and is not used", source)
+        return None
+    return Secret(text)
