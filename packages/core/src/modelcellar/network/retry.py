@@ -118,6 +118,9 @@ class Retries:
             is_free = isinstance(error, AttemptFailedError) and error.is_free
             return not (is_free or self._budget.take())
 
+        async def once() -> T:  # tenacity awaits only what is written as a coroutine function
+            return await attempt()
+
         retrying = tenacity.AsyncRetrying(
             sleep=sleep,
             stop=is_over,
@@ -127,7 +130,7 @@ class Retries:
             ),
             reraise=True,
         )
-        return await retrying(attempt)
+        return await retrying(once)
 
     def _wait_s(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
