@@ -8,6 +8,7 @@ IETF's draft on rate limit headers, in the form that the Hugging Face Hub sends 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 __all__ = ["Quota", "parse_quotas", "retry_after_s"]
@@ -57,7 +58,9 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     if re.fullmatch(r"\d{1,9}", text, re.ASCII):
         return min(float(text), LONGEST_S)
     try:
-        wanted = parsedate_to_datetime(text).timestamp()
+        wanted = parsedate_to_datetime(text)
+        if wanted.tzinfo is None:  # the old form of C's asctime(), which is in UTC as well
+            wanted = wanted.replace(tzinfo=UTC)
+        return min(max(0.0, wanted.timestamp() - now), LONGEST_S)
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(0.0, wanted - now), LONGEST_S)

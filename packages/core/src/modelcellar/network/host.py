@@ -266,6 +266,7 @@ class Host:
 
     async def _doze(self, seconds: float) -> None:
         """Sleep, but wake up when the circuit opens: there is nothing to wait for any more."""
+        self._require_open_door()
         if seconds > 0:
             alarm: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             timer = asyncio.ensure_future(self._around.sleep(seconds))
