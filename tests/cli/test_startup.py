@@ -14,7 +14,7 @@ from tests.support.command import CommandResult
 Cellar = Callable[..., CommandResult]
 
 COMMANDS = [*([verb] for verb in VERBS), ["config", "show"]]
-HEAVY = {"rich", "httpx", "httpx2", "apsw", "filelock", "platformdirs"}
+HEAVY = {"rich", "httpx", "httpx2", "apsw", "filelock", "platformdirs", "tenacity"}
 PROBE = """
 import sys
 from modelcellar_cli.main import main
@@ -54,7 +54,7 @@ def test_list_and_search_load_no_rich_and_no_network() -> None:
     for args in (["list"], ["search", "alpha"], ["show", "alpha-lora"]):
         loaded, _ = loaded_by(*args)
         assert "apsw" in loaded
-        assert not loaded & {"rich", "httpx", "httpx2", "asyncio", "filelock"}
+        assert not loaded & {"rich", "httpx", "httpx2", "asyncio", "filelock", "tenacity"}
 
 
 @pytest.mark.parametrize("verb", VERBS)

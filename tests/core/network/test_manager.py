@@ -1,6 +1,8 @@
 """The door to the network, with a transport of the test's and a clock that is turned by hand."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -462,6 +464,16 @@ def test_plain_http_is_for_this_machine(host: str) -> None:
         assert (await manager.request(Request("GET", f"http://{host}/"))).status == 200
 
     act(status(200), story)
+
+
+def test_the_library_behind_it_is_loaded_with_the_first_call_only() -> None:
+    program = """
+import sys
+from modelcellar.network.manager import NetworkManager
+NetworkManager(offline=True).status()
+assert not {"httpx", "httpcore", "anyio", "h2"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_closed_manager_makes_no_calls() -> None:

@@ -26,6 +26,7 @@ TALKATIVE = (
     *(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks")),
     *("httpx", "hpack.hpack", "hpack.table"),
 )
+_LOG = logging.getLogger(__name__)
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 
 
@@ -94,6 +95,7 @@ class HttpTransport:
     async def exchange(self, call: Call) -> Response:
         """Send the call and read the whole answer; see :class:`Transport`."""
         import httpx
+        from h2.exceptions import H2Error
 
         try:
             return await self._exchange(call)
@@ -101,6 +103,11 @@ class HttpTransport:
             raise
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             failure = _failure(error)
+        except (ExceptionGroup, H2Error, KeyError, RuntimeError) as error:
+            # These pass through httpx 0.28: of anyio when it connects, and of races with a host
+            # that closes an HTTP/2 connection (encode/httpcore issues 730 and 1054).
+            _LOG.debug("an error that the library should have caught: %s", type(error).__name__)
+            failure = ExchangeError(Reason.FAILED, "the connection broke")
         # Raised out here, because the library's error carries the request with all its headers.
         raise failure
 
