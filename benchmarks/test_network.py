@@ -17,8 +17,9 @@ from modelcellar.network.transport import Call, ExchangeError, Reason
 HUB = "https://huggingface.co"
 GET = Request("GET", f"{HUB}/api/models/x", bucket="api")
 HEADERS = {
-    "ratelimit": '"api";r=499;t=295',
-    "ratelimit-policy": '"fixed window";"api";q=500;w=300',
+    # So much that nothing is ever waited for.
+    "ratelimit": '"api";r=99999999;t=295',
+    "ratelimit-policy": '"fixed window";"api";q=99999999;w=300',
 }
 CALLS = 10_000
 LOOK_UPS = 1000
@@ -61,8 +62,6 @@ def test_breaker_and_throttle_of_a_call(benchmark: BenchmarkFixture, tmp_path: P
                 throttle.saw("api", 200, HEADERS)
                 breaker.record_success(permit)
 
-    # Each answer says that much is left, so nothing is ever waited for.
-    throttle.saw("api", 200, HEADERS)
     benchmark.pedantic(lambda: asyncio.run(calls()), rounds=5, warmup_rounds=1)
     seconds = benchmark.stats.stats.median / CALLS
     print(f"\nbreaker and throttle: {seconds * 1e6:.1f} us a call")

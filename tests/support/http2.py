@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 
 import h2.config
 import h2.connection
 import h2.events
+
+IS_SERVER: ContextVar[bool] = ContextVar("IS_SERVER", default=False)
+"""Whether what is logged now is logged by the server, which may show what it received."""
 
 
 @contextlib.asynccontextmanager
@@ -16,6 +20,7 @@ async def serve_http2(tls: ssl.SSLContext, received: list[dict[str, str]]) -> As
     tls.set_alpn_protocols(["h2"])
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        IS_SERVER.set(True)
         settings = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         connection = h2.connection.H2Connection(settings)
         connection.initiate_connection()

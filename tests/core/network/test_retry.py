@@ -68,7 +68,7 @@ def test_waits_double_and_half_of_each_is_certain(
 
 
 def test_no_wait_is_near_zero_or_above_the_longest(clock: FakeClock) -> None:
-    budget = RetryBudget(share=100.0, clock=clock)
+    budget = RetryBudget(extra=1000, clock=clock)
     dice = itertools.cycle([0.0, 0.999]).__next__
     retries = Retries(RetryPolicy(attempts=80), budget=budget, clock=clock, random=dice)
     with pytest.raises(AttemptFailedError):
@@ -76,6 +76,7 @@ def test_no_wait_is_near_zero_or_above_the_longest(clock: FakeClock) -> None:
     assert min(clock.slept) >= 0.25
     assert max(clock.slept) <= 20.0
     assert sum(seconds > 9.9 for seconds in clock.slept) > 50
+    assert len(clock.slept) == 79
 
 
 def test_a_wait_that_the_host_asks_for_is_kept(clock: FakeClock) -> None:

@@ -104,7 +104,7 @@ def test_a_clock_that_was_set_back_ends_the_pause(
     throttle: PoliteThrottle, clock: FakeClock
 ) -> None:
     throttle.saw("", 429, {"retry-after": "100"})
-    clock.wall_offset -= 1e6
+    clock.wall_offset -= 1.0
     assert not throttle.is_rate_limited()
     wait(throttle, limit_s=0.0)
 

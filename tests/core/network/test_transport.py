@@ -163,7 +163,7 @@ def test_a_port_where_nobody_listens() -> None:
             port = free.getsockname()[1]
         transport = HttpTransport()
         error = await failure(transport, Call("GET", f"http://127.0.0.1:{port}/"))
-        assert (error.reason, error.cause) == (Reason.FAILED, "it refuses connections")
+        assert (error.reason, error.cause) == (Reason.UNREACHABLE, "it refuses connections")
         await transport.aclose()
 
     asyncio.run(main())

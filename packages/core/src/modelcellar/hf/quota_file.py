@@ -10,10 +10,13 @@ from pathlib import Path
 from modelcellar.network.shared_file import Document, SharedFile
 from modelcellar.records import JsonValue
 
-__all__ = ["QuotaFile", "SavedQuota"]
+__all__ = ["Pause", "QuotaFile", "SavedQuota"]
 
 FORMAT = 1
 LOOK_EVERY_S = 0.25
+
+Pause = tuple[float, float]
+"""Until when, in seconds since 1970, and how many seconds that were when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,8 @@ class QuotaFile:
         self._clock = clock
         self._looked_at = -math.inf
 
-    def read_if_changed(self) -> tuple[dict[str, SavedQuota], float] | None:
-        """The quotas and until when the host is paused; ``None`` when there is nothing new.
+    def read_if_changed(self) -> tuple[dict[str, SavedQuota], Pause] | None:
+        """The quotas and the pause of the host; ``None`` when there is nothing new.
 
         The disk is asked four times a second at most.
         """
@@ -55,27 +58,27 @@ class QuotaFile:
         document = self._file.read_if_changed()
         return None if document is None else _decode(document)
 
-    def write(self, quotas: Mapping[str, SavedQuota], paused_until: float) -> None:
+    def write(self, quotas: Mapping[str, SavedQuota], pause: Pause) -> None:
         """Replace what is known."""
         entries = {
             name: [quota.left, quota.resets_at, quota.limit, quota.window_s]
             for name, quota in quotas.items()
         }
-        self._file.update(
-            lambda _: {"format": FORMAT, "paused_until": paused_until, "quotas": entries}
-        )
+        self._file.update(lambda _: {"format": FORMAT, "pause": list(pause), "quotas": entries})
 
 
-def _decode(document: Document) -> tuple[dict[str, SavedQuota], float]:
-    entries, paused_until = document.get("quotas"), document.get("paused_until", 0.0)
+def _decode(document: Document) -> tuple[dict[str, SavedQuota], Pause]:
+    entries, pause = document.get("quotas"), document.get("pause")
     if document.get("format") != FORMAT or not isinstance(entries, dict):
-        return {}, 0.0
+        return {}, (0.0, 0.0)
     quotas = {
         name: quota
         for name, entry in list(entries.items())[:32]
         if (quota := _quota(entry)) is not None
     }
-    return quotas, float(paused_until) if _is_number(paused_until) else 0.0
+    if not isinstance(pause, list) or len(pause) != 2 or not all(map(_is_number, pause)):
+        return quotas, (0.0, 0.0)
+    return quotas, (float(pause[0]), float(pause[1]))
 
 
 def _quota(entry: JsonValue) -> SavedQuota | None:

@@ -5,7 +5,6 @@ are left and that the window ends in 295 s. Calls are spread before the last ten
 that the Hub need not refuse one. All processes of a user share what they know through a small file.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +48,8 @@ class HubThrottle(Pausing):
     ``is_signed_in`` keeps the quotas of a token apart from those of an address.
     """
 
+    remedy = "Run it again then. With a token (HF_TOKEN) the quotas are larger."
+
     def __init__(
         self,
         origin: str,
@@ -87,8 +88,7 @@ class HubThrottle(Pausing):
             self._pause_after_refusal(headers, now)
         elif bucket not in {quota.bucket for quota in spent}:
             # Counted against another bucket than we thought, so waiting for ours would not help.
-            until = now + max(quota.reset_s for quota in spent) + 1
-            self._paused_until = max(self._paused_until, until)
+            self._pause(now, max(quota.reset_s for quota in spent) + 1)
 
     def is_rate_limited(self, bucket: str = "") -> bool:
         """Whether no call of the bucket may be made now; without one, of no bucket at all."""
@@ -157,7 +157,7 @@ class HubThrottle(Pausing):
             for name, one in self._buckets.items()
             if one.is_known(now)
         }
-        self._file.write(known, self._paused_until)
+        self._file.write(known, (self._paused_until, self._paused_for_s))
 
     def _take_over(self) -> None:
         """Read what other processes found out, if the file changed."""
@@ -165,9 +165,9 @@ class HubThrottle(Pausing):
         if read is None:
             return
         now = self._waiting.wall()
-        quotas, paused_until = read
-        if math.isfinite(paused_until):
-            self._paused_until = max(self._paused_until, paused_until)
+        quotas, (paused_until, paused_for_s) = read
+        if paused_until > self._paused_until:
+            self._paused_until, self._paused_for_s = paused_until, paused_for_s
         for name, saved in quotas.items():
             quota = Quota(name, saved.left, saved.resets_at - now, saved.limit, saved.window_s)
             if 0 < quota.reset_s <= saved.window_s + 1:

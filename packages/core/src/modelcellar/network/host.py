@@ -240,7 +240,7 @@ class Host:
             seconds = retry_after_s(response.headers, wall)
             raise RateLimitedError(
                 f"{self.origin} takes no more calls for now",
-                "Run it again later. Signing in gives larger quotas.",
+                "Run it again later.",
                 origin=self.origin,
                 retry_at=wall + (60.0 if seconds is None else seconds),
             )

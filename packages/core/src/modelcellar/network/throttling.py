@@ -21,7 +21,6 @@ __all__ = ["Pausing", "PoliteThrottle", "Throttle", "ThrottleFactory", "Wait", "
 TOO_MANY_REQUESTS = 429
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 30.0
-LONGEST_PAUSE_S = 86_401.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +78,12 @@ ThrottleFactory = Callable[[str, Waiting], Throttle]
 class Pausing(ABC):
     """The waiting that all throttles share, and the pause after a host refused a call."""
 
+    remedy = "Run it again then."
+
     def __init__(self, origin: str, waiting: Waiting | None = None) -> None:
         self.origin = origin
         self._waiting = waiting or Waiting()
-        self._paused_until = 0.0
+        self._paused_until = self._paused_for_s = 0.0
         self._refusals = 0
 
     @abstractmethod
@@ -114,9 +115,13 @@ class Pausing(ABC):
         if not self._paused_until:
             return 0.0
         left_s = self._paused_until - now
-        if left_s <= 0 or left_s > LONGEST_PAUSE_S:  # over, or the clock was set back
+        if left_s <= 0 or left_s > self._paused_for_s:  # over, or the clock was set back
             self._paused_until = left_s = 0.0
         return left_s
+
+    def _pause(self, now: float, seconds: float) -> None:
+        if now + seconds > self._paused_until:
+            self._paused_until, self._paused_for_s = now + seconds, seconds
 
     def _pause_after_refusal(self, headers: Mapping[str, str], now: float) -> None:
         """Leave the host alone for as long as it says, else longer with every refusal."""
@@ -128,14 +133,14 @@ class Pausing(ABC):
         # Many calls under way are refused together: that is one refusal, not many.
         if now >= self._paused_until:
             self._refusals += 1
-        self._paused_until = max(self._paused_until, now + seconds)
+        self._pause(now, seconds)
 
     def _refusal(self, bucket: str, retry_at: float) -> RateLimitedError:
         moment = time.strftime("%H:%M:%S", time.localtime(retry_at))
         which = f" of {bucket!r}" if bucket else ""
         return RateLimitedError(
             f"{self.origin} takes no more calls{which} until {moment}",
-            "Run it again then. Signing in gives larger quotas.",
+            self.remedy,
             origin=self.origin,
             retry_at=retry_at,
         )
@@ -155,7 +160,7 @@ class PoliteThrottle(Pausing):
         now = self._waiting.wall()
         spent = [quota.reset_s + 1 for quota in parse_quotas(headers) if quota.left == 0]
         if spent and "retry-after" not in headers:
-            self._paused_until = max(self._paused_until, now + max(spent))
+            self._pause(now, max(spent))
         else:
             self._pause_after_refusal(headers, now)
 

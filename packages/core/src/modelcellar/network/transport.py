@@ -7,6 +7,7 @@ import platform
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -27,11 +28,12 @@ TALKATIVE = (
     *("httpx", "hpack.hpack", "hpack.table"),
 )
 _LOG = logging.getLogger(__name__)
+_IS_OURS = ContextVar("_IS_OURS", default=False)
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 
 
 class Reason(StrEnum):
-    """Why there is no answer. ``unreachable``: the host was not even spoken to, so it may be us.
+    """Why there is no answer. ``unreachable``: nobody was spoken to, so it may be our own line.
 
     ``failed``: the host broke off or did not speak HTTP. ``distrusted``: its certificate is not
     good. ``refused``: we do not take what it sent. ``unsendable``: we cannot send that.
@@ -97,6 +99,7 @@ class HttpTransport:
         import httpx
         from h2.exceptions import H2Error
 
+        mark = _IS_OURS.set(True)
         try:
             return await self._exchange(call)
         except ExchangeError:
@@ -108,6 +111,8 @@ class HttpTransport:
             # that closes an HTTP/2 connection (encode/httpcore issues 730 and 1054).
             _LOG.debug("an error that the library should have caught: %s", type(error).__name__)
             failure = ExchangeError(Reason.FAILED, "the connection broke")
+        finally:
+            _IS_OURS.reset(mark)
         # Raised out here, because the library's error carries the request with all its headers.
         raise failure
 
@@ -163,10 +168,10 @@ class HttpTransport:
 
 
 class _Quiet(logging.Filter):
-    """Lets warnings pass, and nothing below."""
+    """Of what is logged during our exchanges, lets warnings pass and nothing below."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
+        return record.levelno >= logging.WARNING or not _IS_OURS.get()
 
 
 async def _read(answer: "httpx.Response", call: Call) -> bytes:
@@ -200,7 +205,7 @@ def _failure(error: Exception) -> ExchangeError:
         if isinstance(inner, OSError) and inner.errno in _NO_ROUTE:
             return ExchangeError(Reason.UNREACHABLE, "there is no route to it")
         if isinstance(inner, ConnectionRefusedError):
-            return ExchangeError(Reason.FAILED, "it refuses connections")
+            return ExchangeError(Reason.UNREACHABLE, "it refuses connections")
     for kind, reason, cause in (
         (httpx.ConnectTimeout, Reason.UNREACHABLE, "connecting took too long"),
         (httpx.TimeoutException, Reason.FAILED, "it took too long"),
