@@ -37,11 +37,11 @@ class Loopback:
     """One server. ``received`` is everything it was asked, in order."""
 
     def __init__(self, handler: Handler, host: str, tls: ssl.SSLContext | None) -> None:
-        self._handler = handler
+        self.handler = handler
         self._host = host
         self._tls = tls
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self.writers: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.received: list[Received] = []
 
@@ -61,19 +61,19 @@ class Loopback:
         """Close the port and every connection."""
         if self._server is not None:
             self._server.close()
-        for writer in list(self._writers):
+        for writer in list(self.writers):
             writer.transport.abort()
         await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        self.writers.add(writer)
         try:
             while await self._answer_one(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass
         finally:
-            self._writers.discard(writer)
+            self.writers.discard(writer)
             writer.close()
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -83,7 +83,7 @@ class Loopback:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         method, target, _ = first.split(" ", 2)
         self.received.append(Received(method, target, headers, body))
-        given = self._handler(self.received[-1])
+        given = self.handler(self.received[-1])
         answer = given if isinstance(given, Answer) else await given
         fields = {"Content-Length": str(len(answer.body)), **answer.headers}
         lines = [f"HTTP/1.1 {answer.status} Whatever", *(f"{k}: {v}" for k, v in fields.items())]

@@ -328,9 +328,10 @@ def test_offline_touches_nothing(tmp_path: Path) -> None:
 
 def test_two_hosts_that_cannot_be_reached_mean_that_we_are_offline(tmp_path: Path) -> None:
     async def story(manager: NetworkManager, transport: FakeTransport, clock: FakeClock) -> None:
-        for _ in range(2):
+        for number in range(1, 6):
             with pytest.raises(HostUnavailableError):
                 await manager.request(GET)
+            assert len(transport.sent) == number  # nobody waits for a second attempt
         assert manager.is_circuit_open(HUB)
         with pytest.raises(OfflineError, match=r"hub\.example and cdn\.example"):
             await manager.request(Request("GET", f"{CDN}/x"))
@@ -357,6 +358,17 @@ def test_two_hosts_that_cannot_be_reached_mean_that_we_are_offline(tmp_path: Pat
 
     act(unreachable, story, state_folder=tmp_path)
     assert "hub.example" not in (tmp_path / "circuits.json").read_text()
+
+
+def test_a_host_that_did_answer_is_asked_again_when_it_cannot_be_reached() -> None:
+    async def story(manager: NetworkManager, transport: FakeTransport, _: FakeClock) -> None:
+        await manager.request(GET)
+        transport.script = unreachable
+        with pytest.raises(HostUnavailableError):
+            await manager.request(GET)
+        assert len(transport.sent) == 1 + 4
+
+    act(status(200), story)
 
 
 def test_one_host_without_a_name_is_that_host_only() -> None:

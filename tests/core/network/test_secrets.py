@@ -139,7 +139,7 @@ def test_another_port_or_host_gets_no_token(status: int, other: str) -> None:
 def test_another_name_of_the_same_host_gets_no_token() -> None:
     async def main() -> Loopback:
         async with serve(lambda _: Answer()) as hub:
-            hub._handler = redirects(go=f"http://localhost:{hub.port}/there")
+            hub.handler = redirects(go=f"http://localhost:{hub.port}/there")
             await ask(f"{hub.origin}/go")
             return hub
 
@@ -152,8 +152,8 @@ def test_another_name_of_the_same_host_gets_no_token() -> None:
 def test_a_token_that_was_dropped_does_not_come_back() -> None:
     async def main() -> tuple[Loopback, Loopback]:
         async with serve(lambda _: Answer()) as hub, serve(lambda _: Answer()) as cdn:
-            hub._handler = redirects(go=f"{cdn.origin}/go")
-            cdn._handler = redirects(go=f"{hub.origin}/end")
+            hub.handler = redirects(go=f"{cdn.origin}/go")
+            cdn.handler = redirects(go=f"{hub.origin}/end")
             answer = await ask(f"{hub.origin}/go")
             assert isinstance(answer, Response)
             return hub, cdn
@@ -386,6 +386,8 @@ def test_the_endpoint() -> None:
         ("https://cdn.huggingface.co/x", False),
         ("https://evil.example/huggingface.co", False),
         ("https://huggingface.co@evil.example/", False),
+        ("https://huggingface.co:port/", False),
+        ("huggingface.co", False),
     ],
 )
 def test_whom_the_token_is_for(url: str, is_sent: bool) -> None:

@@ -1,7 +1,9 @@
 """Real exchanges with real servers on the loopback, well-behaved and not."""
 
 import asyncio
+import errno
 import gzip
+import itertools
 import socket
 import ssl
 import struct
@@ -9,10 +11,17 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 import modelcellar
-from modelcellar.network.transport import Call, ExchangeError, HttpTransport, Reason
+from modelcellar.network.transport import (
+    Call,
+    ExchangeError,
+    HttpTransport,
+    Reason,
+    failure_of,
+)
 from tests.support.http2 import serve_http2
 from tests.support.loopback import Answer, Handler, Loopback, certificate, serve
 
@@ -237,3 +246,54 @@ def test_tls_with_a_host_that_speaks_http1_only(tmp_path: Path) -> None:
             await transport.aclose()
 
     asyncio.run(main())
+
+
+def chained(*errors: BaseException) -> BaseException:
+    """The first error, caused by the second, and so on."""
+    for outer, inner in itertools.pairwise(errors):
+        outer.__cause__ = inner
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        ([httpx.ConnectError("x"), socket.gaierror(-2, "x")], Reason.UNREACHABLE),
+        ([httpx.ConnectError("x"), OSError(errno.ENETUNREACH, "x")], Reason.UNREACHABLE),
+        ([httpx.ConnectError("x"), OSError(errno.EHOSTUNREACH, "x")], Reason.UNREACHABLE),
+        (
+            [
+                httpx.ConnectError("x"),
+                OSError("all failed"),
+                ExceptionGroup("x", [OSError(101, "")]),
+            ],
+            Reason.UNREACHABLE,
+        ),
+        ([httpx.ConnectError("x"), ConnectionRefusedError(111, "x")], Reason.UNREACHABLE),
+        ([httpx.ConnectTimeout("x")], Reason.UNREACHABLE),
+        ([httpx.ProxyError("x")], Reason.UNREACHABLE),
+        ([httpx.ConnectError("x"), ssl.SSLError(1, "x")], Reason.FAILED),
+        ([httpx.ConnectError("x"), ssl.SSLCertVerificationError(1, "x")], Reason.DISTRUSTED),
+        ([httpx.ReadError("x"), ConnectionResetError(104, "x")], Reason.FAILED),
+        ([httpx.RemoteProtocolError("x")], Reason.FAILED),
+        ([httpx.ReadTimeout("x")], Reason.FAILED),
+        ([httpx.DecodingError("x")], Reason.FAILED),
+        ([httpx.LocalProtocolError("x")], Reason.UNSENDABLE),
+        ([httpx.UnsupportedProtocol("x")], Reason.UNSENDABLE),
+        ([httpx.InvalidURL("x")], Reason.UNSENDABLE),
+        ([httpx.StreamClosed()], Reason.FAILED),
+        ([OSError(5, "x")], Reason.FAILED),
+    ],
+)
+def test_every_error_of_the_library_has_a_meaning(
+    errors: list[BaseException], reason: Reason
+) -> None:
+    error = chained(*errors)
+    assert isinstance(error, Exception)
+    assert failure_of(error).reason is reason
+
+
+def test_an_error_that_causes_itself_ends() -> None:
+    first, second = httpx.ReadError("x"), OSError(5, "x")
+    first.__cause__, second.__cause__ = second, first
+    assert failure_of(first).reason is Reason.FAILED

@@ -87,6 +87,7 @@ class Host:
         self._alarms: set[asyncio.Future[None]] = set()
         self._generation = self.breaker.generation
         self._is_noted = False
+        self._has_answered = False
 
     async def call(self, request: Request, deadline: float) -> Response:
         """The answer to ``request``, which is not later than ``deadline`` on the clock.
@@ -193,6 +194,7 @@ class Host:
 
     def _note_answer(self, permit: Permit, response: Response, request: Request) -> Response:
         status = response.status
+        self._has_answered = True
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug("%s %s: %d", request.method, display_url(request.url), status)
         if not self._is_loopback:
@@ -229,6 +231,9 @@ class Host:
         if is_unreached and connectivity.record_unreached(self.name):
             self._around.forgive(connectivity.unreached())
             raise self._offline() from None
+        if error.reason is Reason.UNREACHABLE and not self._has_answered:
+            # Most likely there is no network, and nobody wants to wait for three more attempts.
+            raise self._unavailable(error.cause) from None
         raise AttemptFailedError(error.cause) from None
 
     def _give_up(self, failure: AttemptFailedError, request: Request) -> Response:

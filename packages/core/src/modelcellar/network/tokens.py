@@ -54,9 +54,11 @@ def authorization_for(
     It is sent to the Hub's own origin only: the same scheme, host and port as the endpoint's.
     """
     home = hub_endpoint() if endpoint is None else endpoint
-    if token is None or origin_of(url) != origin_of(home):
-        return {}
-    return {"authorization": token.prefixed("Bearer ")}
+    try:
+        is_home = origin_of(url) == origin_of(home)
+    except ValueError:
+        is_home = False
+    return {"authorization": token.prefixed("Bearer ")} if token and is_home else {}
 
 
 def _token_path(environ: Mapping[str, str]) -> Path:

@@ -105,7 +105,7 @@ class HttpTransport:
         except ExchangeError:
             raise
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
-            failure = _failure(error)
+            failure = failure_of(error)
         except (ExceptionGroup, H2Error, KeyError, RuntimeError) as error:
             # These pass through httpx 0.28: of anyio when it connects, and of races with a host
             # that closes an HTTP/2 connection (encode/httpcore issues 730 and 1054).
@@ -193,7 +193,7 @@ async def _read(answer: "httpx.Response", call: Call) -> bytes:
     return b"".join(pieces)
 
 
-def _failure(error: Exception) -> ExchangeError:
+def failure_of(error: Exception) -> ExchangeError:
     """The library's error in our words, without its text, which may quote what was sent."""
     import httpx
 
