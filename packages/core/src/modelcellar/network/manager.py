@@ -73,7 +73,7 @@ class NetworkManager:
         self._throttles = dict(throttles or {})
         self._around = Surroundings(
             transport or HttpTransport(),
-            CircuitStore(state_folder),
+            CircuitStore(state_folder, wall=wall),
             Connectivity(clock=clock),
             self._forgive,
             on_wait,

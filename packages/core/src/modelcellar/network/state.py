@@ -1,6 +1,8 @@
 """Open circuits outlive the process, so that ten runs do not each find out the same outage."""
 
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from modelcellar.network.circuit_breaker import Circuit, CircuitState
@@ -13,23 +15,20 @@ __all__ = ["CircuitStore"]
 FORMAT = 1
 FILE_NAME = "circuits.json"
 MOST_ORIGINS = 256
+FORGOTTEN_AFTER_S = 3600.0
 LONGEST_CAUSE = 200
 
 
 class CircuitStore:
     """The circuits that are not closed, kept in ``folder`` (``None``: nowhere)."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, wall: Callable[[], float] = time.time) -> None:
         self._file = None if folder is None else SharedFile(folder / FILE_NAME)
+        self._wall = wall
 
     def load(self) -> dict[str, Circuit]:
         """What the last runs found out; whatever is not understood is left out."""
-        document = {} if self._file is None else self._file.read()
-        return {
-            origin: circuit
-            for origin, entry in _entries(document).items()
-            if (circuit := _circuit(origin, entry)) is not None
-        }
+        return {} if self._file is None else self._circuits(self._file.read())
 
     def save(self, origin: str, circuit: Circuit) -> None:
         """Note the state of one origin, and leave those of all others as they are now."""
@@ -37,19 +36,32 @@ class CircuitStore:
             return
 
         def change(document: Document) -> Document:
-            entries = dict(_entries(document))
-            entries.pop(origin, None)
+            circuits = self._circuits(document)
+            circuits.pop(origin, None)
             if circuit.state is not CircuitState.CLOSED:
-                entries[origin] = {
-                    "since": circuit.since,
-                    "until": circuit.until,
-                    "trips": circuit.trips,
-                    "cause": circuit.cause[:LONGEST_CAUSE],
-                }
-            newest = list(entries.items())[-MOST_ORIGINS:]
-            return {"format": FORMAT, "circuits": dict(newest)}
+                circuits[origin] = circuit
+            newest = list(circuits.items())[-MOST_ORIGINS:]
+            return {"format": FORMAT, "circuits": {name: _entry(one) for name, one in newest}}
 
         self._file.update(change)
+
+    def _circuits(self, document: Document) -> dict[str, Circuit]:
+        """The circuits of a document that still say something."""
+        oldest = self._wall() - FORGOTTEN_AFTER_S
+        return {
+            origin: circuit
+            for origin, entry in _entries(document).items()
+            if (circuit := _circuit(origin, entry)) is not None and (circuit.until or 0) >= oldest
+        }
+
+
+def _entry(circuit: Circuit) -> JsonValue:
+    return {
+        "since": circuit.since,
+        "until": circuit.until,
+        "trips": circuit.trips,
+        "cause": circuit.cause[:LONGEST_CAUSE],
+    }
 
 
 def _entries(document: Document) -> Document:
