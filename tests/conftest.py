@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import CommandResult, run_cellar
+from tests.support.fake_hub import FakeHub
 from tests.support.filesystems import Mounts, require_mounts
 
 LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
@@ -61,3 +62,11 @@ def mounts(tmp_path: Path) -> Iterator[Mounts]:
     require_mounts()
     with Mounts(tmp_path / "mounts") as made:
         yield made
+
+
+@pytest.fixture
+def fake_hub() -> Iterator[FakeHub]:
+    """A Hub without repositories; no credential may have gone where it must not go."""
+    with FakeHub() as running:
+        yield running
+    assert running.log.leaks == ()

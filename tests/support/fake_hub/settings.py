@@ -1,0 +1,23 @@
+"""What nobody outside could confirm about the real hosts, so that tests can try both ways."""
+
+from dataclasses import dataclass
+
+__all__ = ["Settings"]
+
+
+@dataclass(slots=True)
+class Settings:
+    """May be changed while the fake runs.
+
+    Page sizes are reported differently by different sources. Whether the CDN heeds ``If-Range``
+    is not known, nor whether it compresses what is not text; the lives of signed links are about
+    an hour.
+    """
+
+    models_page: int = 1000
+    tree_page: int = 1000
+    tree_page_expanded: int = 50
+    signed_life_s: float = 3600.0
+    heeds_if_range: bool = True
+    cdn_compresses_everything: bool = False
+    sends_xet_hash: bool = True
