@@ -1,4 +1,7 @@
-"""Every check of the repository; ``nox`` runs all but ``build``, ``bench`` and ``sanitize``."""
+"""Every check of the repository.
+
+``nox`` runs all but ``build``, ``bench``, ``hub_clients`` and ``sanitize``.
+"""
 
 import os
 import shutil
@@ -20,6 +23,8 @@ SOURCE_FOLDERS = (CORE / "src", CLI / "src", EXTENSION / "python")
 WHEELS = ROOT / "build" / "wheels"
 BENCH_RESULTS = ROOT / "build" / "bench"
 COVERAGE_DATA = ROOT / ".coverage"
+# One of each HTTP stack that the Hub's client has had: requests, httpx, httpx2.
+HUB_CLIENTS = ("0.36.2", "1.33.0", "2.4.0")
 NOT_MEASURED = ("tests/crash", "tests/hashing_ext")
 
 # One folder for everything cargo compiles, so that no session compiles what another one has.
@@ -182,6 +187,19 @@ def install_alone(session: nox.Session, built: Path, *, dist: Path, needed: str)
     session.run(*install, str(built), env=CARGO_ENV, external=True)
     check = f"import pkgutil; pkgutil.resolve_name({needed!r})"
     session.run(str(python), "-I", "-c", check, external=True)
+
+
+@nox.session
+@nox.parametrize("client", HUB_CLIENTS)
+def hub_clients(session: nox.Session, client: str) -> None:
+    """The fake Hub of the tests against the Hub's own client, an environment for each version.
+
+    Not part of a plain run: it installs what nothing here needs, and takes a minute of waiting.
+    Run it after every change of ``tests/support/fake_hub``; when an outcome that is pinned in
+    ``tests/fake_hub/client_chaos.py`` is another one, it is the fake that is suspect.
+    """
+    session.install(f"huggingface_hub=={client}")
+    session.run("python", "-m", "tests.fake_hub.client_driver", *session.posargs)
 
 
 @nox.session

@@ -279,10 +279,21 @@ class Longer(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Do(Fault):
-    """Something happens between a request and its answer: a commit, a new rule, time passing."""
+    """Something happens: a commit, a new rule, time passing. Before the answer is made, or after.
+
+    With ``late`` the answer is what it would have been, and only what comes next is different.
+    """
 
     action: Callable[[], object]
+    late: bool = False
 
     def before(self, request: Request) -> Request:
-        self.action()
+        if not self.late:
+            self.action()
         return request
+
+    def after(self, request: Request, response: Response) -> Response:
+        del request
+        if self.late:
+            self.action()
+        return response
