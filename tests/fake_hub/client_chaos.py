@@ -16,9 +16,9 @@ import huggingface_hub  # type: ignore[import-not-found]
 from tests.support.fake_hub import (
     Cut,
     Do,
-    Fault,
     FakeHub,
     FakeRepo,
+    Fault,
     FlippedByte,
     OtherContent,
     RangeIgnored,
