@@ -5,15 +5,9 @@ from pathlib import Path
 import huggingface_hub  # type: ignore[import-not-found]
 from huggingface_hub import utils  # type: ignore[import-not-found]
 
+from tests.fake_hub.contents import FILES, WEIGHTS
 from tests.support.fake_hub import FakeHub, FakeRepo, Token
 
-WEIGHTS = bytes(range(256)) * 40
-FILES = {
-    "config.json": b'{"model_type": "llama"}',
-    "model.safetensors": WEIGHTS,
-    "text encoder/model.safetensors": WEIGHTS[::-1],
-    "text encoder/sub/config.json": b"{}",
-}
 READER = "hf_reader"
 
 
@@ -79,7 +73,7 @@ def a_tree_in_pages_of_one(fake: FakeHub, _: Path) -> None:
         fake.settings.tree_page_expanded = 50
     folders = {"text encoder", "text encoder/sub"}
     assert {one.path for one in found} == {*FILES, *folders}
-    assert len(fake.log.of("hub", "GET", containing="/tree/")) == len(found) == 6
+    assert len(fake.log.of("hub", "GET", containing="/tree/")) == len(found) == 7
     for one in found:
         assert one.last_commit.oid == repo.sha
         if one.path not in folders:
@@ -202,7 +196,7 @@ def other_names(fake: FakeHub, _: Path) -> None:
     api = huggingface_hub.HfApi()
     for name in ("old/toy", "toy", "Acme/Toy"):
         assert api.model_info(name).id == "acme/toy"
-        assert len(list(api.list_repo_tree(name, recursive=True))) == 6
+        assert len(list(api.list_repo_tree(name, recursive=True))) == 7
         url = huggingface_hub.hf_hub_url(name, "config.json")
         assert huggingface_hub.get_hf_file_metadata(url).commit_hash == repo.sha
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import huggingface_hub  # type: ignore[import-not-found]
 from huggingface_hub.errors import LocalEntryNotFoundError  # type: ignore[import-not-found]
 
-from tests.fake_hub.client_calls import FILES, READER, WEIGHTS, toy
+from tests.fake_hub.client_calls import READER, toy
+from tests.fake_hub.contents import FILES, WEIGHTS
 from tests.support.fake_hub import FakeHub, FakeRepo, Token, Without
 
 

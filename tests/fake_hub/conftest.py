@@ -5,16 +5,8 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from tests.fake_hub.contents import FILES
 from tests.support.fake_hub import FakeHub, FakeRepo
-
-WEIGHTS = bytes(range(256)) * 40
-FILES = {
-    "README.md": b"# Toy\n",
-    "config.json": b'{"model_type": "llama"}',
-    "model.safetensors": WEIGHTS,
-    "text encoder/model.safetensors": WEIGHTS[::-1],
-    "text encoder/sub/config.json": b"{}",
-}
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.fake_hub.conftest import FILES, WEIGHTS
+from tests.fake_hub.contents import FILES, WEIGHTS
 from tests.support.fake_hub import FakeHub, FakeRepo
 
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
