@@ -1,9 +1,11 @@
 """What the Hub's own client makes of the fake's answers about models and their files."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub  # type: ignore[import-not-found]
-from huggingface_hub import utils  # type: ignore[import-not-found]
+from huggingface_hub import utils
 
 from tests.fake_hub.contents import FILES, WEIGHTS
 from tests.support.fake_hub import FakeHub, FakeRepo, Token
@@ -169,17 +171,17 @@ def refusals(fake: FakeHub, _: Path) -> None:
 
     assert metadata("acme/secret", token=READER)
     assert api.model_info("acme/gated").gated == "manual"
-    expected = [
-        (utils.GatedRepoError, lambda: metadata("acme/gated")),
-        (utils.GatedRepoError, lambda: metadata("acme/gated", token=READER)),
-        (utils.EntryNotFoundError, lambda: metadata("acme/toy", "no such file")),
-        (utils.RevisionNotFoundError, lambda: metadata("acme/toy", revision="nowhere")),
-        (utils.RevisionNotFoundError, lambda: api.model_info("acme/toy", revision="nowhere")),
-        (utils.RepositoryNotFoundError, lambda: metadata("acme/none", token=READER)),
-        (utils.RepositoryNotFoundError, lambda: api.model_info("acme/none", token=READER)),
-        (utils.HfHubHTTPError, lambda: api.model_info("acme/secret")),
-        (utils.HfHubHTTPError, lambda: api.model_info("acme/toy", token="hf_nobody")),
-        (huggingface_hub.errors.DisabledRepoError, lambda: metadata("acme/off")),
+    expected: list[tuple[type[Exception], Callable[[], object]]] = [
+        (utils.GatedRepoError, partial(metadata, "acme/gated")),
+        (utils.GatedRepoError, partial(metadata, "acme/gated", token=READER)),
+        (utils.EntryNotFoundError, partial(metadata, "acme/toy", "no such file")),
+        (utils.RevisionNotFoundError, partial(metadata, "acme/toy", revision="nowhere")),
+        (utils.RevisionNotFoundError, partial(api.model_info, "acme/toy", revision="nowhere")),
+        (utils.RepositoryNotFoundError, partial(metadata, "acme/none", token=READER)),
+        (utils.RepositoryNotFoundError, partial(api.model_info, "acme/none", token=READER)),
+        (utils.HfHubHTTPError, partial(api.model_info, "acme/secret")),
+        (utils.HfHubHTTPError, partial(api.model_info, "acme/toy", token="hf_nobody")),
+        (huggingface_hub.errors.DisabledRepoError, partial(metadata, "acme/off")),
         (utils.HfHubHTTPError, lambda: list(api.list_models(expand=["nonsense"]))),
     ]
     for number, (kind, call) in enumerate(expected):

@@ -67,7 +67,7 @@ def expiring(fake: FakeHub) -> None:
 def without_xet(fake: FakeHub, set_up: Callable[[FakeHub], None]) -> None:
     """New versions ask the Hub for a new link at every try, but only for files in Xet.
 
-    Seen in the log: a second GET of ``resolve`` with a header that says Xet, none without it.
+    Source: ``_get_metadata_or_catch_error`` in ``file_download.py`` of 2.4.0.
     """
     fake.settings.sends_xet_hash = False
     set_up(fake)

@@ -94,7 +94,8 @@ def test_revisions() -> None:
     repo.commit({"a.txt": b"2"})
     side = repo.commit({"a.txt": b"3"}, branch="side")
     names = ("main", "HEAD", "refs/heads/main", "v1", "refs/tags/v1", "side", side, side[:12])
-    found = {name: commit and commit.id for name in names if (commit := repo.find(name)) or True}
+    commits = {name: repo.find(name) for name in names}
+    found = {name: commit and commit.id for name, commit in commits.items()}
     assert found == {
         **dict.fromkeys(("main", "HEAD", "refs/heads/main"), repo.sha),
         **dict.fromkeys(("v1", "refs/tags/v1"), first),
