@@ -112,6 +112,16 @@ def test_an_expanded_tree(client: httpx.Client, toy: FakeRepo) -> None:
     assert by_path["model.safetensors"]["securityFileStatus"]["status"] == "safe"
     unsafe = by_path["text encoder/model.safetensors"]["securityFileStatus"]
     assert (unsafe["status"], unsafe["avScan"]) == ("unsafe", {"status": "unsafe"})
+    assert unsafe["pickleImportScan"] == {"status": "unscanned"}
+
+
+def test_pickles_are_looked_into(fake_hub: FakeHub, client: httpx.Client) -> None:
+    files = {"good.bin": b"1", "bad.bin": b"2"}
+    fake_hub.add(FakeRepo("acme/old", files, scans={"bad.bin": "unsafe"}))
+    found = client.get("/api/models/acme/old/tree/main?expand=true").json()
+    pickles = {entry["path"]: entry["securityFileStatus"]["pickleImportScan"] for entry in found}
+    imports = {path: scan["pickleImports"][0]["safety"] for path, scan in pickles.items()}
+    assert imports == {"good.bin": "innocuous", "bad.bin": "dangerous"}
 
 
 @pytest.mark.usefixtures("toy")

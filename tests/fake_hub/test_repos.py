@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_hub import FakeRepo, RepoFile
+from tests.support.fake_hub import FakeHub, FakeRepo, RepoFile
 
 
 def git_name(data: bytes) -> str:
@@ -114,3 +114,13 @@ def test_a_folder_becomes_a_repository(tmp_path: Path) -> None:
         "sub/model.safetensors": b"weights",
     }
     assert repo.gated == "auto"
+
+
+def test_a_folder_of_repositories(fake_hub: FakeHub, tmp_path: Path) -> None:
+    for name in ("acme/toy", "acme/big", "other/toy"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "model.gguf").write_bytes(name.encode())
+    (tmp_path / "README.md").touch()
+    assert len(fake_hub.add_folder(tmp_path)) == 3
+    found = fake_hub.hub.repo("other/toy").head.files["model.gguf"]
+    assert bytes(found.content) == b"other/toy"

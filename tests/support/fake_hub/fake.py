@@ -1,6 +1,7 @@
 """All hosts together, from entering to leaving the context."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -62,6 +63,13 @@ class FakeHub:
     def add(self, repo: FakeRepo) -> FakeRepo:
         """Publish a repository."""
         return self.hub.add(repo)
+
+    def add_folder(self, folder: Path) -> list[FakeRepo]:
+        """Publish a repository for every ``namespace/name`` folder below ``folder``."""
+        return [
+            self.add(FakeRepo.from_folder(place.relative_to(folder).as_posix(), place))
+            for place in sorted(folder.glob("*/*/"))
+        ]
 
     def add_token(self, secret: str, token: Token | None = None) -> str:
         """Let a token exist; without ``token`` it opens nothing."""

@@ -3,7 +3,7 @@
 import hashlib
 import mmap
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -222,12 +222,3 @@ def _mapped(path: Path) -> bytes | mmap.mmap:
         if path.stat().st_size == 0:
             return b""
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def repos_below(folder: Path, make: Callable[[str, Path], FakeRepo]) -> list[FakeRepo]:
-    """A repository for every ``namespace/name`` folder below ``folder``."""
-    return [
-        make(f"{namespace.name}/{place.name}", place)
-        for namespace in sorted(folder.iterdir())
-        for place in sorted(namespace.iterdir())
-    ]

@@ -29,6 +29,7 @@ _WHOLE = (
     "lastModified", "library_name", "likes", "pipeline_tag", "private", "safetensors", "sha",
     "siblings", "spaces", "tags", "usedStorage",
 )  # fmt: skip
+_PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
 _SAFE_LEVELS = frozenset({"safe", "unscanned", "queued"})
 
 
@@ -157,7 +158,7 @@ def entry(
         shown["xetHash"] = file.xet_hash
     if expand:
         shown["lastCommit"] = _last_commit(commit.changed[path])
-        shown["securityFileStatus"] = _security(repo.scans.get(path, "safe"))
+        shown["securityFileStatus"] = _security(path, repo.scans.get(path, "safe"))
     return shown
 
 
@@ -182,13 +183,18 @@ def _last_commit(commit: Commit) -> dict[str, object]:
     return {"id": commit.id, "title": commit.title, "date": iso(commit.at)}
 
 
-def _security(status: str) -> dict[str, object]:
-    """The verdict, and the scanners that came to it; pickles are looked into by one of them."""
+def _security(path: str, status: str) -> dict[str, object]:
+    """The verdict, and the scanners that came to it; one of them looks into pickles only."""
     scanners: dict[str, object] = {
         name: {"status": status}
         for name in ("avScan", "jFrogScan", "protectAiScan", "virusTotalScan")
     }
-    return {"status": status, **scanners, "pickleImportScan": {"status": "unscanned"}}
+    pickles: dict[str, object] = {"status": "unscanned"}
+    if PurePosixPath(path).suffix in _PICKLES:
+        safety = "innocuous" if status in _SAFE_LEVELS else "dangerous"
+        found = {"module": "collections", "name": "OrderedDict", "safety": safety}
+        pickles = {"status": status, "pickleImports": [found]}
+    return {"status": status, **scanners, "pickleImportScan": pickles}
 
 
 def refs(repo: FakeRepo, *, pull_requests: bool) -> dict[str, object]:
