@@ -98,5 +98,7 @@ def test_quick_search(client: httpx.Client) -> None:
     found = client.get("/api/quicksearch?q=toy&type=model&limit=3").json()
     assert len(found["models"]) == 3
     assert found["modelsCount"] == 6
-    assert set(found["models"][0]) == {"_id", "id"}
+    assert set(found["models"][0]) == {"id", "private", "trendingWeight"}
+    assert (found["datasets"], found["datasetsCount"]) == ([], 0)
+    assert client.get("/api/quicksearch?q=toy&type=dataset").json()["models"] == []
     assert client.get("/api/quicksearch?q=toy&limit=21").status_code == 400

@@ -22,6 +22,8 @@ _SORTS: dict[str, Callable[[FakeRepo], object]] = {
     "trendingScore": lambda repo: repo.likes,
     "id": lambda repo: repo.repo_id,
 }
+_COUNTED = ("datasets", "spaces", "papers", "collections", "buckets", "kernels")
+_NOT_COUNTED = ("orgs", "users")
 
 
 def expanded(request: Request) -> tuple[str, ...]:
@@ -113,13 +115,23 @@ def _fits(request: Request, repo: FakeRepo) -> bool:
 
 
 def quick_search(request: Request, repos: Sequence[FakeRepo]) -> Response:
-    """Names only, 20 of them at most."""
+    """Names only, 20 of them at most; of what is not a model there is nothing here.
+
+    Source: the OpenAPI description of ``/api/quicksearch``.
+    """
     text = request.value("q").lower()
     limit = number(request, "limit", 20)
     if limit > 20:
         raise bad_request('"limit" must be less than or equal to 20')
-    if request.value("type", "model") != "model":
-        return json_answer({"q": request.value("q")})
+    kinds = request.values("type")
     found = [repo for repo in repos if text in repo.repo_id.lower()]
-    shown = [{"_id": repo.internal_id, "id": repo.repo_id} for repo in found[:limit]]
-    return json_answer({"models": shown, "modelsCount": len(found), "q": request.value("q")})
+    if kinds and "model" not in kinds:
+        found = []
+    names = [
+        {"id": repo.repo_id, "private": repo.private, "trendingWeight": repo.likes}
+        for repo in found[:limit]
+    ]
+    nothing: dict[str, object] = {name: [] for name in (*_COUNTED, *_NOT_COUNTED)}
+    nothing |= {f"{name}Count": 0 for name in _COUNTED}
+    shown = {"models": names, "modelsCount": len(found), "q": request.value("q")}
+    return json_answer({**nothing, **shown})
