@@ -48,6 +48,7 @@ def ask(client: httpx.Client, path: str, token: str | None = None) -> httpx.Resp
         (FILE.format("acme/off"), STRANGER, 403, None),
         (FILE.format("acme/toy") + ".txt", None, 404, "EntryNotFound"),
         ("/acme/toy/resolve/nowhere/config.json", None, 404, "RevisionNotFound"),
+        ("/acme/toy/resolve/n%C3%A9%0D%0A/config.json", None, 404, "RevisionNotFound"),
     ],
 )
 def test_who_may_see_what(

@@ -144,7 +144,9 @@ def test_a_small_file_is_in_the_cache_of_the_hub(client: httpx.Client, toy: Fake
 
 @pytest.mark.usefixtures("toy")
 def test_the_cache_wants_a_commit(client: httpx.Client) -> None:
-    assert client.get("/api/resolve-cache/models/acme/toy/main/config.json").status_code == 400
+    for rest in ("/main/config.json", "/main", ""):
+        answer = client.get(f"/api/resolve-cache/models/acme/toy{rest}")
+        assert answer.status_code == 400
 
 
 def test_text_is_compressed_without_a_length(client: httpx.Client, toy: FakeRepo) -> None:

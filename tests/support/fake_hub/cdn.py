@@ -10,15 +10,13 @@ from urllib.parse import quote, urlencode
 
 from tests.support.fake_hub.clock import FakeClock
 from tests.support.fake_hub.messages import Request, Response
-from tests.support.fake_hub.ranges import compressed, part_of
+from tests.support.fake_hub.ranges import compressed, is_compressible, part_of
 from tests.support.fake_hub.settings import Settings
 
 __all__ = ["Cdn"]
 
 KEY = b"the key of this fake"
 KEY_ID = "KFAKEFAKEFAKE"
-# What an edge compresses on the way, by the type of the content.
-COMPRESSIBLE = ("application/json", "text/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,14 @@ class Cdn:
         self._stored: dict[str, _Stored] = {}
 
     def signed_url(
-        self, path: str, content: bytes | memoryview, *, etag: str, label: str,
+        self,
+        path: str,
+        content: bytes | memoryview,
+        *,
+        etag: str,
+        label: str,
         content_type: str = "application/octet-stream",
-    ) -> str:  # fmt: skip
+    ) -> str:
         """A link to some content that is good for ``Settings.signed_life_s`` seconds from now."""
         file_name = label.rpartition("/")[2]
         with self._lock:
@@ -91,10 +94,8 @@ class Cdn:
             "Date": self._clock.http_date(),
             "X-Cache": "Miss from cloudfront",
         }
-        squeezes = self._settings.cdn_compresses_everything or stored.content_type.startswith(
-            COMPRESSIBLE
-        )
-        if request.accepts_gzip() and squeezes:
+        everything = self._settings.cdn_compresses_everything
+        if request.accepts_gzip() and (everything or is_compressible(stored.content_type)):
             return compressed(stored.content, headers)
         return part_of(
             request, stored.content, headers, heed_if_range=self._settings.heeds_if_range

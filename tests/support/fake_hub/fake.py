@@ -29,7 +29,7 @@ class FakeHub:
 
     def __init__(
         self, repos: Iterable[FakeRepo] = (), *, versions: Iterable[CivitaiVersion] = ()
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.clock = FakeClock()
         self.log = RequestLog()
         self.chaos = Chaos()

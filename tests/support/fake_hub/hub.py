@@ -96,6 +96,8 @@ class Hub:
             case ("api", "resolve-cache", "models", *_):
                 repo, rest = self._repo_of(request, 3)
                 checked = self._access.check(caller, repo, wants_bytes=True)
+                if len(rest) < 2:
+                    raise bad_request("A commit and a path are needed here")
                 return self._resolver.cached(request, checked, rest[0], "/".join(rest[1:]))
             case ("api", *_):
                 return json_answer({"error": "Sorry, we can't find the page you are looking for."},

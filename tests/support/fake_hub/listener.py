@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tests.support.fake_hub.chaos import Chaos
 from tests.support.fake_hub.clock import FakeClock
-from tests.support.fake_hub.messages import Request, Response
+from tests.support.fake_hub.messages import Request, Response, text
 from tests.support.fake_hub.request_log import RequestLog
 from tests.support.fake_hub.wire import BadRequestError, Reader, send
 
@@ -104,7 +104,8 @@ class Listener:
             ):
                 pass
         except BadRequestError as error:
-            connection.sendall(f"HTTP/1.1 400 Bad Request\r\n\r\n{error}".encode())
+            with contextlib.suppress(OSError):
+                connection.sendall(_bad_request(str(error)))
         except OSError:
             # The client has hung up, or the site is being closed.
             pass
@@ -128,6 +129,11 @@ class Listener:
 
         keep = send(connection, request, response, stopping=self._stopping, note=note)
         return keep and request.header("connection") != "close"
+
+
+def _bad_request(message: str) -> bytes:
+    answer = text(message, 400).with_headers({"Connection": "close"})
+    return answer.head() + bytes(answer.body)
 
 
 def _shut_down(connection: socket.socket) -> None:

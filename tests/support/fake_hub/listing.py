@@ -52,7 +52,7 @@ def number(request: Request, name: str, default: int) -> int:
 
 def page_of(
     request: Request, found: Sequence[object], *, page_size: int, base_url: str
-) -> Response:  # fmt: skip
+) -> Response:
     """One page, with a ``Link`` to the next one that keeps all other parameters."""
     size = min(number(request, "limit", page_size), page_size)
     start = _read_cursor(request.value("cursor"))
@@ -81,7 +81,7 @@ def _read_cursor(cursor: str) -> int:
 
 def models(
     request: Request, repos: Sequence[FakeRepo], *, page_size: int, base_url: str
-) -> Response:  # fmt: skip
+) -> Response:
     """The models that all conditions of the query fit."""
     expand = expanded(request)
     if expand and any(request.flag(name) for name in ("full", "cardData", "config")):
@@ -99,6 +99,7 @@ def models(
 
 
 def _fits(request: Request, repo: FakeRepo) -> bool:
+    """Whether all conditions that are known here hold; others are not looked at."""
     # However many words there are: it is the id that has to contain all of them as one text.
     if request.value("search").lower() not in repo.repo_id.lower():
         return False

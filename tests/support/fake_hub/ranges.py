@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tests.support.fake_hub.messages import Framing, Request, Response
 
-__all__ = ["compressed", "etags", "matches", "part_of"]
+__all__ = ["compressed", "etags", "is_compressible", "matches", "part_of"]
 
 _ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 
@@ -39,6 +39,11 @@ def part_of(
         return Response(416, {**headers, "Content-Range": f"bytes */{total}"})
     headers["Content-Range"] = f"bytes {first}-{last}/{total}"
     return Response(206, headers, memoryview(content)[first : last + 1], start=first)
+
+
+def is_compressible(content_type: str) -> bool:
+    """Whether an edge compresses content of this type on the way."""
+    return content_type.startswith(("application/json", "text/"))
 
 
 def compressed(content: bytes | memoryview, headers: Mapping[str, str]) -> Response:

@@ -33,7 +33,8 @@ def repo_missing(*, has_token: bool) -> RefusalError:
 
 
 def revision_missing(revision: str) -> RefusalError:
-    return _refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+    # It goes into a header, whatever is in it.
+    return _refusal(404, f"Invalid rev id: {ascii(revision)[1:-1]}", "RevisionNotFound")
 
 
 def entry_missing(commit_id: str) -> RefusalError:

@@ -61,9 +61,7 @@ class RequestLog:
         self._entries: list[Entry] = []
         self._forgotten = 0
 
-    def begin(
-        self, site: str, request: Request, *, label: str, at: float, connection: int
-    ) -> int:  # fmt: skip
+    def begin(self, site: str, request: Request, *, label: str, at: float, connection: int) -> int:
         """Note a request; the number is for :meth:`progress`."""
         entry = Entry(
             site,

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from tests.support.fake_hub.cdn import Cdn
 from tests.support.fake_hub.messages import Request, Response, json_answer, text
-from tests.support.fake_hub.ranges import compressed, matches, part_of
+from tests.support.fake_hub.ranges import compressed, is_compressible, matches, part_of
 from tests.support.fake_hub.refusals import bad_request, entry_missing, revision_missing
 from tests.support.fake_hub.repos import Commit, FakeRepo, RepoFile
 from tests.support.fake_hub.settings import Settings
@@ -26,7 +26,7 @@ class Resolver:
 
     def resolve(
         self, request: Request, repo: FakeRepo, revision: str, path: str, *, hub_url: str
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         """302 to a signed link for a file in LFS, a relative 307 to the cache for others."""
         commit, file = _found(repo, revision, path)
         if file.sha256 is None:
@@ -79,7 +79,7 @@ class Resolver:
         }
         if matches(request, file.oid):
             return Response(304, headers)
-        if request.accepts_gzip():
+        if request.accepts_gzip() and is_compressible(content_type):
             return compressed(file.content, headers)
         return part_of(request, file.content, headers)
 

@@ -36,7 +36,7 @@ _SAFE_LEVELS = frozenset({"safe", "unscanned", "queued"})
 def _facts(repo: FakeRepo, commit: Commit, *, blobs: bool) -> dict[str, object]:
     """Everything the Hub could say about a repository; keys without a value are left out."""
     base = repo.base_model
-    # A repository is liked and downloaded, never unliked: the likes stand for its trend as well.
+    # Nothing is known of trends here, so likes and downloads stand for the other counts as well.
     facts: dict[str, object] = {
         "author": repo.author,
         "baseModels": base and {"relation": repo.base_model_relation, "models": [{"id": base}]},
@@ -70,9 +70,13 @@ def _chosen(repo: FakeRepo, facts: Mapping[str, object], names: Iterable[str]) -
 
 
 def model(
-    repo: FakeRepo, commit: Commit, *, expand: tuple[str, ...] = (), blobs: bool = False,
+    repo: FakeRepo,
+    commit: Commit,
+    *,
+    expand: tuple[str, ...] = (),
+    blobs: bool = False,
     security: bool = False,
-) -> dict[str, object]:  # fmt: skip
+) -> dict[str, object]:
     """One model as ``/api/models/ID`` shows it."""
     facts = _facts(repo, commit, blobs=blobs)
     if expand:
@@ -84,9 +88,12 @@ def model(
 
 
 def listed_model(
-    repo: FakeRepo, *, expand: tuple[str, ...] = (), full: bool = False,
+    repo: FakeRepo,
+    *,
+    expand: tuple[str, ...] = (),
+    full: bool = False,
     extra: tuple[str, ...] = (),
-) -> dict[str, object]:  # fmt: skip
+) -> dict[str, object]:
     """One model as ``/api/models`` shows it; ``extra`` is ``cardData`` or ``config`` asked for."""
     facts = _facts(repo, repo.head, blobs=False)
     if expand:
@@ -123,7 +130,7 @@ def _lfs_sizes(file: RepoFile) -> dict[str, int]:
 
 def entries(
     repo: FakeRepo, commit: Commit, folder: str, *, recursive: bool, expand: bool
-) -> list[dict[str, object]] | None:  # fmt: skip
+) -> list[dict[str, object]] | None:
     """What a tree lists below ``folder``, folders first; ``None`` when there is no such folder."""
     prefix = f"{folder}/" if folder else ""
     inside = [path for path in sorted(commit.files) if path.startswith(prefix)]
@@ -140,9 +147,7 @@ def entries(
     return [one for one in shown if one is not None]
 
 
-def entry(
-    repo: FakeRepo, commit: Commit, path: str, *, expand: bool
-) -> dict[str, object] | None:  # fmt: skip
+def entry(repo: FakeRepo, commit: Commit, path: str, *, expand: bool) -> dict[str, object] | None:
     """One file or folder of a tree; ``None`` when there is nothing of that name."""
     file = commit.files.get(path)
     if file is None:

@@ -65,7 +65,10 @@ class Reader:
     def _body(self, headers: dict[str, str]) -> bytes | None:
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunks()
-        size = int(headers.get("content-length", "0"))
+        text = headers.get("content-length", "0")
+        if not text.isascii() or not text.isdigit():
+            raise BadRequestError(f"Content-Length: {text}")
+        size = int(text)
         return self._take(size) if self._fill(size) else None
 
     def _chunks(self) -> bytes | None:
