@@ -100,8 +100,7 @@ class Hub:
                     raise bad_request("A commit and a path are needed here")
                 return self._resolver.cached(request, checked, rest[0], "/".join(rest[1:]))
             case ("api", *_):
-                return json_answer({"error": "Sorry, we can't find the page you are looking for."},
-                                   404)  # fmt: skip
+                return json_answer({"error": "Sorry, there is no such page"}, 404)
             case _:
                 repo, rest = self._repo_of(request, 0)
                 return self._files(request, caller, repo, tuple(rest))
