@@ -169,7 +169,7 @@ def cellar_library(jobs: Sequence[Job]) -> Found:
 
     root = Path(jobs[0][1]).parent / "library"
     with ModelLibrary.create(root, settings=Settings(root, min_free_bytes=0)) as library:
-        report = library.import_paths([Path(src) for src, _ in jobs])
+        report = library.import_paths([Path(src) for src, _ in jobs], lookup=False)
     statuses = {result.status for result in report.results}
     if statuses != {"imported"}:
         raise RuntimeError(f"not everything came in: {statuses}")

@@ -102,7 +102,7 @@ def _ours(task: Task) -> list[Contender]:
     if task.target is None or task.reflink:
         return found
     script = Path(sysconfig.get_path("scripts"), "cellar")
-    command = [sys.executable, str(script), "import", str(task.folder), "--quiet"]
+    command = [sys.executable, str(script), "import", str(task.folder), "--quiet", "--no-lookup"]
     step = _at_once(
         [*command, "--library", str(task.target / "library")],
         environment={"MODELCELLAR_MIN_FREE_BYTES": "0"},

@@ -32,7 +32,7 @@ def library(place: Path) -> Path:
         write_model(source / f"{family}-{tail}-v{number}.safetensors", 256)
     root = place / "library-10k"
     with ModelLibrary.create(root, settings=Settings(root, min_free_bytes=0)) as made:
-        made.import_paths([source])
+        made.import_paths([source], lookup=False)
         assert made.list_models(limit=1).total == MODELS
     return root
 

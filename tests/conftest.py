@@ -41,6 +41,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in list(os.environ):
         if name.startswith(CLEARED_PREFIXES) or name in CLEARED:
             monkeypatch.delenv(name)
+    # Tests of look-ups take it away; no other import may try to reach anybody.
+    monkeypatch.setenv("MODELCELLAR_LOOKUP", "0")
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("USERPROFILE", str(folder))
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):

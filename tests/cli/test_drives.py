@@ -91,7 +91,8 @@ def test_the_users_word(cellar: Cellar, tmp_path: Path) -> None:
     assert (deep["kind"], deep["concurrency"]) == ("hdd", 1)
     assert deep["reason"] == f"you said so ({tmp_path}/deep=hdd)"
     settings = cellar("config", "show", "--json", env=env).json()["settings"]
-    assert settings[-1] == {
+    (setting,) = (one for one in settings if one["name"] == "drive")
+    assert setting == {
         "name": "drive",
         "value": env["MODELCELLAR_DRIVE"],
         "origin": "environment MODELCELLAR_DRIVE",

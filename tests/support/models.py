@@ -1,5 +1,6 @@
 """Small model files that are real: every reader of their format takes them."""
 
+import hashlib
 import json
 import random
 import struct
@@ -14,6 +15,13 @@ def write_safetensors(
     path: Path, *, seed: int, size_bytes: int = 4096, metadata: Mapping[str, str] | None = None
 ) -> Path:
     """One F32 tensor of ``size_bytes`` (a multiple of 4), different for every seed."""
+    return _write(path, safetensors_bytes(seed=seed, size_bytes=size_bytes, metadata=metadata))
+
+
+def safetensors_bytes(
+    *, seed: int, size_bytes: int = 4096, metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """The content of :func:`write_safetensors`."""
     header: dict[str, object] = {
         "weight": {"dtype": "F32", "shape": [size_bytes // 4], "data_offsets": [0, size_bytes]}
     }
@@ -21,8 +29,12 @@ def write_safetensors(
         header["__metadata__"] = dict(metadata)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    data = random.Random(seed).randbytes(size_bytes)
-    return _write(path, struct.pack("<Q", len(text)) + text + data)
+    return struct.pack("<Q", len(text)) + text + random.Random(seed).randbytes(size_bytes)
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of some bytes, lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def write_gguf(path: Path, *, seed: int, size_bytes: int = 4096, name: str = "small") -> Path:

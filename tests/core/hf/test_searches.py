@@ -65,9 +65,9 @@ def test_a_quantiser_s_file_is_looked_for_below_its_base_first() -> None:
 
 def test_a_name_alone_is_looked_for_in_few_spellings() -> None:
     assert queries(safetensors("epicrealism_v5_final(1).safetensors")) == [
+        "epicrealism",
         "epicrealism_v5",
         "epicrealism-v5",
-        "epicrealism",
     ]
     assert queries(safetensors("Wan2_1-I2V-14B-480P_fp8_e4m3fn.safetensors")) == [
         "Wan2_1-I2V-14B-480P",

@@ -16,7 +16,7 @@ from modelcellar.errors import CellarError
 from modelcellar.network.http import Request, Response
 from modelcellar.network.manager import NetworkManager
 from modelcellar.network.secret import Secret
-from modelcellar.network.tokens import authorization_for, hub_endpoint, read_hub_token
+from modelcellar.network.tokens import authorization_for, read_hub_token
 from modelcellar.network.transport import HttpTransport
 from tests.support.http2 import IS_SERVER, serve_http2
 from tests.support.loopback import Answer, Handler, Loopback, Received, certificate, serve
@@ -370,11 +370,6 @@ def test_a_token_file_that_is_a_folder_or_empty(tmp_path: Path) -> None:
     assert read_hub_token({"HF_TOKEN_PATH": str(tmp_path / "empty")}) is None
 
 
-def test_the_endpoint() -> None:
-    assert hub_endpoint({}) == "https://huggingface.co"
-    assert hub_endpoint({"HF_ENDPOINT": "https://mirror.example/ "}) == "https://mirror.example"
-
-
 @pytest.mark.parametrize(
     ("url", "is_sent"),
     [
@@ -395,4 +390,4 @@ def test_whom_the_token_is_for(url: str, is_sent: bool) -> None:
     assert bool(headers) == is_sent
     if is_sent:
         assert headers["authorization"].reveal() == f"Bearer {CANARY}"
-    assert authorization_for(url, None) == {}
+    assert authorization_for(url, None, endpoint="https://huggingface.co") == {}

@@ -29,10 +29,12 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     PARTLY_DONE = 3
+    SIGN_IN_NEEDED = 4
     NOT_FOUND = 5
     VERIFICATION_FAILED = 6
     LIBRARY_BUSY = 7
     NO_SPACE = 8
+    UNAVAILABLE = 9
     CANCELLED = 130
 
 
@@ -106,6 +108,10 @@ def exit_code_for(error: "CellarError") -> ExitCode:
             return ExitCode.VERIFICATION_FAILED
         case errors.LibraryBusyError():
             return ExitCode.LIBRARY_BUSY
+        case errors.SignInNeededError():
+            return ExitCode.SIGN_IN_NEEDED
+        case errors.NetworkError():
+            return ExitCode.UNAVAILABLE
     return ExitCode.NO_SPACE if error.code == NO_SPACE else ExitCode.FAILED
 
 

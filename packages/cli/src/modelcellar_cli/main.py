@@ -23,6 +23,10 @@ VERBS = {
     "purge": ("purge", "Delete the library's trash for good."),
     "verify": ("verify", "Read models again and compare them with their digests."),
     "rebuild": ("rebuild", "Build the catalog anew from the manifests."),
+    "lookup": ("lookup", "Tell where a file, a digest or a model is from."),
+    "enrich": ("enrich", "Look up where models are from, and keep what is found."),
+    "index-repo": ("index_repo", "Remember the digests of repositories, to know files offline."),
+    "status": ("status", "Show the library in numbers, and how the hosts are."),
     "hash": ("hash", "Print or check the BLAKE3 and SHA-256 digests of files."),
     "inspect": ("inspect", "Tell what files are, by their bytes."),
     "drives": ("drives", "Tell what the storage under paths is, and why we think so."),
@@ -56,7 +60,7 @@ class VerbGroup(CommonOptions, click.Group):
         if name not in VERBS and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
-            close = get_close_matches(name, VERBS)
+            close = get_close_matches(name, VERBS, cutoff=0.7)
             meant = f" Did you mean {' or '.join(close)}?" if close else ""
             raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
         return super().resolve_command(ctx, args)
@@ -71,8 +75,9 @@ class VerbGroup(CommonOptions, click.Group):
 @click.command(
     "cellar",
     cls=VerbGroup,
-    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 5 not found, "
-    "6 verification failed, 7 library busy, 8 no space, 130 cancelled.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 sign-in needed, 5 not found, "
+    "6 verification failed, 7 library busy, 8 no space, 9 offline or host unavailable, "
+    "130 cancelled.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:

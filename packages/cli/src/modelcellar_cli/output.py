@@ -12,7 +12,14 @@ from modelcellar_cli.options import Options
 from modelcellar_cli.tables import Column, render
 
 if TYPE_CHECKING:
-    from modelcellar.records import ErrorInfo, FileRecord, Finding, JournalEntry, ModelRecord
+    from modelcellar.records import (
+        ErrorInfo,
+        FileRecord,
+        Finding,
+        Identity,
+        JournalEntry,
+        ModelRecord,
+    )
 
 __all__ = [
     "counted",
@@ -26,6 +33,7 @@ __all__ = [
     "file_to_json",
     "findings_to_json",
     "human_size",
+    "identity_to_json",
     "is_plain_terminal",
     "json_text",
     "local_day",
@@ -124,7 +132,6 @@ def path_fields(key: str, path: str) -> dict[str, str]:
 
 def model_to_json(model: "ModelRecord") -> dict[str, Any]:
     """MODEL, as every command writes it."""
-    identity = model.identity
     return {
         "id": model.id,
         "name": model.name,
@@ -135,14 +142,7 @@ def model_to_json(model: "ModelRecord") -> dict[str, Any]:
         "summary": model.summary,
         "size_bytes": model.size_bytes,
         "files": [file_to_json(file) for file in model.files],
-        "identity": {
-            "status": identity.status,
-            "provider": identity.provider,
-            "repo_id": identity.repo_id,
-            "revision": identity.revision,
-            "path": identity.path,
-            "evidence": identity.evidence,
-        },
+        "identity": identity_to_json(model.identity),
         "tags": list(model.tags),
         "note": model.note,
         "security": {"verdict": model.security.verdict, "details": list(model.security.details)},
@@ -150,6 +150,18 @@ def model_to_json(model: "ModelRecord") -> dict[str, Any]:
         "verified_at": model.verified_at,
         "damaged_at": model.damaged_at,
         "findings": findings_to_json(model.findings),
+    }
+
+
+def identity_to_json(identity: "Identity") -> dict[str, Any]:
+    """Where a MODEL is from."""
+    return {
+        "status": identity.status,
+        "provider": identity.provider,
+        "repo_id": identity.repo_id,
+        "revision": identity.revision,
+        "path": identity.path,
+        "evidence": identity.evidence,
     }
 
 

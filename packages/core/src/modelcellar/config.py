@@ -14,7 +14,14 @@ from urllib.parse import urlsplit
 from modelcellar.errors import UsageError
 from modelcellar.records import DriveKind, DriveOverride, JsonValue, Setting
 
-__all__ = ["Settings", "default_config_file", "load_settings", "parse_size", "state_folder"]
+__all__ = [
+    "Settings",
+    "cache_folder",
+    "default_config_file",
+    "load_settings",
+    "parse_size",
+    "state_folder",
+]
 
 GIB = 1 << 30
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -66,6 +73,13 @@ def state_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_state_path("modelcellar")
+
+
+def cache_folder() -> Path:
+    """Where answers of hosts are kept; may be deleted at any time."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("modelcellar")
 
 
 def _default_library() -> Path:

@@ -83,6 +83,8 @@ def undo(books: Bookkeeper) -> JournalEntry:
             _undo_import(books, entry)
         elif entry.command == "remove":
             books.restore(entry.id, entry.model_ids)
+        elif entry.command == "enrich":
+            _undo_enrich(books, staging, entry)
         else:
             _undo_edit(books, staging, entry)
         done = replace(entry, undone_at=books.timestamp())
@@ -184,6 +186,18 @@ def _undo_edit(books: Bookkeeper, staging: Staging, entry: JournalEntry) -> None
         if books.store.manifest_path(model_id).exists():
             found = books.store.read_row(model_id).manifest
             books.rewrite(staging, [replace(found, edits=edits)])
+
+
+def _undo_enrich(books: Bookkeeper, staging: Staging, entry: JournalEntry) -> None:
+    """Put back what was known before; the user's edits since then stay."""
+    found = []
+    for model_id, before in entry.details["before"].items():
+        if books.store.manifest_path(model_id).exists():
+            now = books.store.read_row(model_id).manifest
+            facts = manifests.to_facts(before["facts"])
+            identity = manifests.to_identity(before["identity"])
+            found.append(replace(now, facts=facts, identity=identity))
+    books.rewrite(staging, found)
 
 
 def _edits(found: Manifest) -> Mapping[str, JsonValue]:

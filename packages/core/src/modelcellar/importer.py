@@ -11,13 +11,15 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelcellar import journal
 from modelcellar import manifest as manifests
+from modelcellar.background import BackgroundLookup
 from modelcellar.bookkeeping import Bookkeeper, Outcome, StagedModel
-from modelcellar.content import describe, file_records, hash_ranges
+from modelcellar.content import describe, file_records
+from modelcellar.copying import Copying
 from modelcellar.duplicates import Duplicates
 from modelcellar.edits import user_text
 from modelcellar.errors import CellarError, SourceRefusedError
@@ -75,39 +77,6 @@ class _Waiting:
     model: StagedModel
 
 
-@dataclass(slots=True)
-class _Copying:
-    """A source that is being copied, with what is known of its files so far."""
-
-    source: Source
-    content: Path
-    found: dict[str, HashedFile | OSError] = field(default_factory=dict)
-    is_ended: bool = False
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all of it is known, and it is not staged yet."""
-        return not self.is_ended and len(self.found) == len(self.source.files)
-
-    def jobs(self) -> Iterator[tuple[SourceFile, CopyJob]]:
-        """A job for each file; raises ``OSError`` where a folder cannot be made."""
-        for file in self.source.files:
-            target = self.content / file.relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield file, CopyJob(file.path, target, tuple(hash_ranges(file)))
-
-    def hashed(self) -> list[HashedFile]:
-        """The digests of all files; raises the ``OSError`` that one of them ended with."""
-        hashed = []
-        for file in self.source.files:
-            found = self.found[file.relative]
-            if isinstance(found, OSError):
-                raise found
-            file.check_unchanged()
-            hashed.append(found)
-        return hashed
-
-
 class Importer:
     """One import run into one library.
 
@@ -121,6 +90,7 @@ class Importer:
         options: ImportOptions,
         min_free_bytes: int,
         disks: IoManager,
+        lookup: BackgroundLookup | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         on_result: Callable[[ImportResult], object] | None = None,
     ) -> None:
@@ -129,6 +99,7 @@ class Importer:
         self.options = replace(options, name=name or None)
         self.min_free_bytes = min_free_bytes
         self._disks = disks
+        self._lookup = lookup
         self._tally = Tally(on_progress, on_result)
         self._duplicates = Duplicates(books, self._tally, disks)
         self._waiting: list[_Waiting] = []
@@ -148,9 +119,35 @@ class Importer:
         if self.options.dry_run:
             self._plan(sources)
         elif sources:
-            with self.books.store.change() as staging:
-                self._import_all(sources, staging)
+            is_complete = False
+            try:
+                with self.books.store.change() as staging:
+                    self._import_all(sources, staging)
+                is_complete = True
+            finally:
+                if self._lookup is not None and not is_complete:
+                    self._lookup.finish(is_cut_short=True)
+            self._write_origins()
         return self._tally.report(dry_run=self.options.dry_run)
+
+    def _write_origins(self) -> None:
+        """Write where models are from, as far as that was found out beside the import."""
+        if self._lookup is None:
+            return
+        self._tally.progress("look up")
+        found = self._lookup.finish()
+        came_in = self._tally.ids_by_content()
+        answers = {came_in[key]: one for key, one in found.items() if key in came_in}
+        if not answers:
+            return
+        from modelcellar.enricher import write_answers
+
+        try:
+            after = write_answers(self.books, answers)
+        except (CellarError, OSError) as error:
+            log.warning("origins were found and could not be written: %s", error)
+        else:
+            self._tally.changed([manifests.to_record(one) for one in after.values()])
 
     def _look(self, paths: Sequence[Path]) -> list[Source]:
         sources = []
@@ -261,10 +258,12 @@ class Importer:
     def _copy(self, sources: Sequence[Source], staging: Staging) -> None:
         """Copy sources, many files at a time; each is staged as soon as its last file is there."""
         jobs: list[CopyJob] = []
-        owners: list[tuple[_Copying, SourceFile]] = []
+        owners: list[tuple[Copying, SourceFile]] = []
         for source in sources:
-            copying = _Copying(source, staging.new_folder())
+            copying = Copying(source, staging.new_folder())
             self._duplicates.remember(source)
+            if self._lookup is not None:
+                self._lookup.prepare(source)
             with self._one(source, is_done=False):
                 for file, job in list(copying.jobs()):
                     jobs.append(job)
@@ -296,7 +295,7 @@ class Importer:
             for number, result in found.items():
                 on_done(number, result)
 
-    def _stage(self, copying: _Copying) -> None:
+    def _stage(self, copying: Copying) -> None:
         source = copying.source
         try:
             hashed = copying.hashed()
@@ -317,6 +316,9 @@ class Importer:
             model_type=self.options.model_type,
             at=self.books.timestamp(),
         )
+        if self._lookup is not None:
+            found = model.manifest
+            self._lookup.ask(source, found.content_digest, found.files)
         if not self._waiting:
             self._batch_began = time.monotonic()
         self._waiting_bytes += source.size_bytes
@@ -373,7 +375,9 @@ class Importer:
             error = delete_originals(source)
         model = manifests.to_record(outcome.manifest)
         same = tuple(self.books.catalog.same_tensors(model))
-        self._tally.imported(source, model, error, same_tensors=same)
+        self._tally.imported(
+            source, model, error, same_tensors=same, content_digest=outcome.manifest.content_digest
+        )
 
 
 def _windows(sources: Iterable[Source]) -> Iterator[list[Source]]:

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -25,7 +24,12 @@ from modelcellar.index_schema import (
     MODELS_BY_DIGEST_START,
     MODELS_CALLED,
     MODELS_WITH_TENSORS,
+    NEVER_LOOKED_UP,
+    UNIDENTIFIED,
     UPSERT_MODEL,
+    CatalogRow,
+    Filter,
+    SearchText,
 )
 from modelcellar.manifest import Manifest
 from modelcellar.records import ModelRecord
@@ -80,36 +84,6 @@ def disk_errors(path: Path, connection: apsw.Connection | None = None) -> Iterat
         if connection is not None and not isinstance(error, apsw.FullError):
             number = connection.system_errno or number
         raise OSError(number, os.strerror(number), str(path)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class SearchText:
-    """The indexed words of one model, a column each."""
-
-    name: str
-    words: str = ""
-    tags: str = ""
-    family_text: str = ""
-    description: str = ""
-    extension: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogRow:
-    """A manifest, the bytes of the file it was read from, and that file's mtime in ns."""
-
-    manifest: Manifest
-    data: bytes
-    mtime_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which models to list, and in which order (``name``, ``size``, ``added``; ``-`` reverses)."""
-
-    model_type: str | None = None
-    file_format: str | None = None
-    sort: str = "name"
 
 
 def _create_tables(connection: apsw.Connection) -> None:
@@ -296,6 +270,20 @@ class Catalog:
     def oldest_verified(self) -> list[str]:
         """Every model id, those never verified first, then by the time of the last verification."""
         return self._ids("SELECT id FROM models ORDER BY verified_at IS NOT NULL, verified_at, id")
+
+    def totals(self) -> tuple[int, int]:
+        """How many models there are, and the bytes of all their files."""
+        statement = "SELECT count(*), coalesce(sum(size_bytes), 0) FROM models"
+        ((models, size_bytes),) = self.connection.execute(statement)
+        return int(models), int(size_bytes)
+
+    def unidentified(self) -> list[str]:
+        """Ids of the models whose origin is not proved, those never asked about first."""
+        return self._ids(UNIDENTIFIED)
+
+    def never_looked_up(self) -> int:
+        """How many models somebody who may know has not been asked about yet."""
+        return int(str(self._value(NEVER_LOOKED_UP)))
 
     def _put(self, row: CatalogRow) -> None:
         manifest, record = row.manifest, manifests.to_record(row.manifest)

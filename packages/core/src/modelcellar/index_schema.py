@@ -1,5 +1,9 @@
 """The SQL of the catalog's own tables. The search index over them is in ``search/fts5.py``."""
 
+from dataclasses import dataclass
+
+from modelcellar.manifest import Manifest
+
 __all__ = [
     "ADD_IMAGE_HASHES",
     "APPLICATION_ID",
@@ -8,7 +12,12 @@ __all__ = [
     "MODELS_BY_DIGEST_START",
     "MODELS_CALLED",
     "MODELS_WITH_TENSORS",
+    "NEVER_LOOKED_UP",
+    "UNIDENTIFIED",
     "UPSERT_MODEL",
+    "CatalogRow",
+    "Filter",
+    "SearchText",
 ]
 
 APPLICATION_ID = 0x4D434C52
@@ -92,3 +101,44 @@ UPSERT_MODEL = (
     + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])
 )
 """One row of ``models``. Not ``INSERT OR REPLACE``: that deletes without telling the triggers."""
+
+# Few ask for these and nobody often: reading every manifest beats a column for it.
+_MANIFEST = "CAST(manifest AS TEXT)"
+UNIDENTIFIED = f"""
+SELECT id FROM models WHERE json_extract({_MANIFEST}, '$.identity.status') IS NOT 'verified'
+ORDER BY json_extract({_MANIFEST}, '$.looked_up_at') IS NOT NULL, id
+"""
+NEVER_LOOKED_UP = f"""
+SELECT count(*) FROM models WHERE json_extract({_MANIFEST}, '$.looked_up_at') IS NULL
+AND json_extract({_MANIFEST}, '$.identity.status') IS NOT 'verified'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchText:
+    """The indexed words of one model, a column each."""
+
+    name: str
+    words: str = ""
+    tags: str = ""
+    family_text: str = ""
+    description: str = ""
+    extension: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogRow:
+    """A manifest, the bytes of the file it was read from, and that file's mtime in ns."""
+
+    manifest: Manifest
+    data: bytes
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which models to list, and in which order (``name``, ``size``, ``added``; ``-`` reverses)."""
+
+    model_type: str | None = None
+    file_format: str | None = None
+    sort: str = "name"

@@ -2,25 +2,23 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from modelcellar import manifest as manifests
-from modelcellar import naming
 from modelcellar.bookkeeping import Bookkeeper
-from modelcellar.config import Settings, load_settings, state_folder
+from modelcellar.catalogs import WholeCatalog
+from modelcellar.config import Settings, load_settings
 from modelcellar.edits import apply_edits
 from modelcellar.errors import (
     AmbiguousModelError,
-    LibraryFormatError,
     ModelNotFoundError,
     UsageError,
 )
-from modelcellar.index import DAMAGED, SORT_KEYS, Catalog, Filter, disk_errors
-from modelcellar.io.drives import is_network
+from modelcellar.index import DAMAGED, SORT_KEYS, Catalog, Filter
 from modelcellar.layout import create_library
 from modelcellar.manifest import Manifest
 from modelcellar.records import (
@@ -32,20 +30,24 @@ from modelcellar.records import (
     ModelType,
 )
 from modelcellar.reports import (
+    EnrichReport,
+    EnrichResult,
     ImportMode,
     ImportReport,
     ImportResult,
+    LookupReport,
     Progress,
     PurgeReport,
     RebuildReport,
     SearchReport,
     VerifyReport,
 )
-from modelcellar.search.fts5 import migrate_to_fts5
 from modelcellar.search.fts5 import rebuild as rebuild_index
-from modelcellar.search.index_text import search_text
 from modelcellar.search.search_models import search_models
 from modelcellar.store import Store
+
+if TYPE_CHECKING:
+    from modelcellar.network.throttling import Wait
 
 __all__ = ["ModelLibrary"]
 
@@ -53,6 +55,7 @@ log = logging.getLogger(__name__)
 
 _Found = TypeVar("_Found")
 ProgressCallback = Callable[[Progress], object]
+WaitCallback = Callable[["Wait"], None]
 
 
 class ModelLibrary:
@@ -70,7 +73,9 @@ class ModelLibrary:
     def __init__(self, path: Path, *, settings: Settings | None = None) -> None:
         self._settings = settings if settings is not None else load_settings()[0]
         store = Store(Path(path), lock_timeout_s=self._settings.lock_timeout_s)
-        self._books = Bookkeeper(store, _open_catalog(store))
+        self._whole = WholeCatalog(store)
+        self._read = self._whole.read
+        self._changing = self._whole.changing
 
     @classmethod
     def create(cls, path: Path, *, settings: Settings | None = None) -> Self:
@@ -118,6 +123,7 @@ class ModelLibrary:
         as_one: bool = False,
         dry_run: bool = False,
         verify: Literal["memory", "disk"] = "memory",
+        lookup: bool | None = None,
         progress: ProgressCallback | None = None,
         on_result: Callable[[ImportResult], object] | None = None,
     ) -> ImportReport:
@@ -130,6 +136,7 @@ class ModelLibrary:
             model_type: the user's word for what it is.
             as_one: each folder is one model, whatever it holds.
             dry_run: look and compare, write nothing.
+            lookup: whether to ask where the files are from, beside the copy; else as in settings.
             verify: with ``disk`` each copy is read back past the page cache before it counts.
             progress: told how far things are, from this thread.
             on_result: told of each source as soon as its fate is known.
@@ -138,9 +145,11 @@ class ModelLibrary:
             KeyboardInterrupt: after everything that was complete has been published.
             LibraryBusyError: another process did not let go of the library in time.
         """
+        from modelcellar.background import BackgroundLookup
         from modelcellar.importer import Importer, ImportOptions
         from modelcellar.io.manager import IoManager
 
+        asks = self._settings.lookup if lookup is None else lookup
         with self._changing():
             self._books.refresh()
             importer = Importer(
@@ -156,6 +165,7 @@ class ModelLibrary:
                 ),
                 min_free_bytes=self._settings.min_free_bytes,
                 disks=IoManager(self._settings.drive),
+                lookup=BackgroundLookup(self._settings) if asks and not dry_run else None,
                 on_progress=progress,
                 on_result=on_result,
             )
@@ -286,13 +296,69 @@ class ModelLibrary:
             )
             return verifier.run(list(dict.fromkeys(ids))) if texts else verifier.run_all()
 
+    def lookup(
+        self, text: str, *, refresh: bool = False, on_wait: WaitCallback | None = None
+    ) -> LookupReport:
+        """Where a model of the library is from; nothing is written. Otherwise as :meth:`enrich`."""
+        from modelcellar.lookups import lookup_model
+
+        found = self._resolve(text)
+        folder = self._books.store.content_path(found.id)
+        return lookup_model(found, folder, self._settings, refresh=refresh, on_wait=on_wait)
+
+    def enrich(
+        self,
+        texts: Sequence[str] = (),
+        *,
+        refresh: bool = False,
+        dry_run: bool = False,
+        on_wait: WaitCallback | None = None,
+        on_result: Callable[[EnrichResult], object] | None = None,
+    ) -> EnrichReport:
+        """Look up where models are from and write what is found into their manifests.
+
+        Args:
+            texts: which models, as for :meth:`get`; none means all whose origin is not proved.
+            refresh: ask again whatever is remembered.
+            dry_run: ask, and write nothing.
+            on_wait: told of each wait for a host's quota.
+            on_result: told of each model as soon as what was found is written.
+
+        Raises:
+            ModelNotFoundError, AmbiguousModelError: as for :meth:`get`.
+            LibraryBusyError: another process did not let go of the library in time.
+        """
+        from modelcellar.lookups import enrich_models
+
+        ids = [self._resolve(text).id for text in texts] or self._read(Catalog.unidentified)
+        rows = (self._read(partial(Catalog.by_id, model_id=one)) for one in dict.fromkeys(ids))
+        found = [manifest for manifest in rows if manifest is not None]
+        with self._changing():
+            return enrich_models(
+                self._books,
+                found,
+                self._settings,
+                refresh=refresh,
+                dry_run=dry_run,
+                on_wait=on_wait,
+                on_result=on_result,
+            )
+
+    def totals(self) -> tuple[int, int]:
+        """How many models there are, and the bytes of all their files."""
+        return self._read(Catalog.totals)
+
+    def never_looked_up(self) -> int:
+        """How many models somebody who may know has not been asked about yet."""
+        return self._read(Catalog.never_looked_up)
+
     def rebuild(self) -> RebuildReport:
         """Make the catalog anew from the manifests."""
         began = time.perf_counter()
         try:
             models, problems = self._books.rebuild()
         except DAMAGED as error:
-            self._remake_catalog(error)
+            self._whole.remake(error)
             models, problems = self._books.rebuild()
         rebuild_index(self._books.catalog.connection)
         return RebuildReport(models, time.perf_counter() - began, problems)
@@ -301,35 +367,9 @@ class ModelLibrary:
         """Where a file of a model lies. It is write-protected; do not change it."""
         return self._books.store.content_path(model.id) / file.path
 
-    def _read(self, find: Callable[[Catalog], _Found]) -> _Found:
-        """What ``find`` finds in the catalog once that is up to date, and whole."""
-        try:
-            self._books.refresh()
-            return find(self._books.catalog)
-        except DAMAGED as error:
-            self._remake_catalog(error)
-            self._books.refresh()
-            return find(self._books.catalog)
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Makes a catalog that proves damaged anew. A half-made change is not tried again."""
-        try:
-            yield
-        except DAMAGED as error:
-            self._remake_catalog(error)
-            raise LibraryFormatError(
-                "the catalog was damaged and is made anew from the manifests; no model is lost",
-                "Run the command again.",
-            ) from error
-
-    def _remake_catalog(self, error: Exception) -> None:
-        store, path = self._books.store, self._books.catalog.path
-        log.warning("%s is damaged (%s); it is set aside and made anew", path, error)
-        self._books.catalog.close()
-        with store.lock():
-            _set_aside(path)
-        self._books = Bookkeeper(store, _open_catalog(store))
+    @property
+    def _books(self) -> Bookkeeper:
+        return self._whole.books
 
     def _resolve(self, text: str) -> Manifest:
         found = self._read(lambda catalog: catalog.resolve(text))
@@ -355,44 +395,3 @@ class ModelLibrary:
 def _report(query: str, total: int, page: Sequence[Manifest], began: float) -> SearchReport:
     models = tuple(manifests.to_record(found) for found in page)
     return SearchReport(query, total, models, (time.perf_counter() - began) * 1000)
-
-
-def _open_catalog(store: Store) -> Catalog:
-    """Open the catalog, making it anew when it is damaged: the manifests are the truth."""
-    folder = _catalog_folder(store)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "catalog.db"
-    try:
-        return _opened(path)
-    except DAMAGED as error:
-        log.warning("%s is damaged (%s); it is set aside and made anew", path, error)
-    with store.lock():
-        _set_aside(path)
-    return _opened(path)
-
-
-def _catalog_folder(store: Store) -> Path:
-    """In the library, unless SQLite could not work there; then in the user's state folder."""
-    folder = store.root / "catalog"
-    # SQLite's WAL needs memory that every process shares, which no network file system has; and
-    # its driver takes no path that is not UTF-8.
-    is_utf8 = naming.display(str(folder)) == str(folder)
-    if is_utf8 and store.is_writable() and not is_network(store.root):
-        return folder
-    return state_folder() / "catalogs" / store.library_id
-
-
-def _opened(path: Path) -> Catalog:
-    catalog = Catalog(path, search_text=search_text)
-    with ExitStack() as on_failure, disk_errors(path, catalog.connection):
-        on_failure.callback(catalog.close)
-        migrate_to_fts5(catalog.connection)
-        on_failure.pop_all()
-    return catalog
-
-
-def _set_aside(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.replace(part.with_name(f"{part.name}.damaged"))

@@ -34,7 +34,11 @@ __all__ = [
     "Manifest",
     "decode",
     "encode",
+    "fact_document",
+    "identity_document",
     "is_writable",
+    "to_facts",
+    "to_identity",
     "to_record",
 ]
 
@@ -77,6 +81,8 @@ class Manifest:
     verified_at: str | None = None
     damaged_at: str | None = None
     """When a verification last found files missing or changed; ``None`` when they are well."""
+    looked_up_at: str | None = None
+    """When everybody who may know had last been asked where it is from; ``None``: not yet."""
     raw: Mapping[str, JsonValue] = field(default_factory=dict, compare=False, repr=False)
     """The document this was read from, so that unknown keys survive."""
 
@@ -102,10 +108,14 @@ def encode(manifest: Manifest) -> bytes:
         "added_at": manifest.added_at,
         "verified_at": manifest.verified_at,
         "damaged_at": manifest.damaged_at,
+        "looked_up_at": manifest.looked_up_at,
         "files": [_file_document(f, raw_files) for f in manifest.files],
         "facts": _facts_document(manifest.facts, _dict(manifest.raw.get("facts"))),
         "edits": _facts_document(manifest.edits, _dict(manifest.raw.get("edits"))),
-        "identity": {**_dict(manifest.raw.get("identity")), **_identity_document(manifest)},
+        "identity": {
+            **_dict(manifest.raw.get("identity")),
+            **identity_document(manifest.identity),
+        },
         "security": {
             **_dict(manifest.raw.get("security")),
             "verdict": manifest.security.verdict,
@@ -137,12 +147,13 @@ def decode(data: bytes, origin: str) -> Manifest:
             content_digest=_digest(document["content_digest"]),
             added_at=_text(document["added_at"]),
             files=_files(document["files"]),
-            facts=_facts(document.get("facts")),
-            edits=_facts(document.get("edits")),
-            identity=_identity(_dict(document.get("identity"))),
+            facts=to_facts(document.get("facts")),
+            edits=to_facts(document.get("edits")),
+            identity=to_identity(_dict(document.get("identity"))),
             security=_security(_dict(document.get("security"))),
             verified_at=_optional(_text, document.get("verified_at")),
             damaged_at=_optional(_text, document.get("damaged_at")),
+            looked_up_at=_optional(_text, document.get("looked_up_at")),
             raw=document,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -242,8 +253,8 @@ def _file(entry: Mapping[str, JsonValue]) -> FileRecord:
     )
 
 
-def _identity_document(manifest: Manifest) -> dict[str, JsonValue]:
-    identity = manifest.identity
+def identity_document(identity: Identity) -> dict[str, JsonValue]:
+    """An identity as JSON; :func:`to_identity` reads it."""
     return {
         "status": identity.status,
         "provider": identity.provider,
@@ -254,7 +265,8 @@ def _identity_document(manifest: Manifest) -> dict[str, JsonValue]:
     }
 
 
-def _identity(document: Mapping[str, JsonValue]) -> Identity:
+def to_identity(document: Mapping[str, JsonValue]) -> Identity:
+    """Read an identity; ``TypeError`` where a value is no text."""
     return Identity(
         status=_text(document.get("status", "unknown")),
         provider=_optional(_text, document.get("provider")),
@@ -275,9 +287,7 @@ def _facts_document(
 ) -> dict[str, JsonValue]:
     document = {}
     for name, fact in facts.items():
-        keys = {"value": fact.value, "source": fact.source, "at": fact.at}
-        if fact.evidence is not None:
-            keys |= {"evidence": fact.evidence, "sure": fact.sure}
+        keys = fact_document(fact)
         known = _dict(raw.get(name))
         # What else was said of a value is not true of the one that took its place.
         unchanged = all(known.get(key) == value for key, value in keys.items())
@@ -285,7 +295,16 @@ def _facts_document(
     return document
 
 
-def _facts(document: JsonValue) -> dict[str, Fact]:
+def fact_document(fact: Fact) -> dict[str, JsonValue]:
+    """A fact as JSON; :func:`to_facts` reads it."""
+    document = {"value": fact.value, "source": fact.source, "at": fact.at}
+    if fact.evidence is not None:
+        document |= {"evidence": fact.evidence, "sure": fact.sure}
+    return document
+
+
+def to_facts(document: JsonValue) -> dict[str, Fact]:
+    """Read facts by field; ``KeyError`` or ``TypeError`` where one is none."""
     return {
         name: Fact(
             entry["value"],

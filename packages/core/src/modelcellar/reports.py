@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from modelcellar.origins import Listing, Match
 from modelcellar.records import (
     NOT_CHECKED,
     Drive,
     ErrorInfo,
     FileFormat,
     Finding,
+    Identity,
     ModelRecord,
     Security,
 )
@@ -136,6 +138,48 @@ class PurgeReport:
     model_ids: tuple[str, ...]
     size_bytes: int
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LookupReport:
+    """What a look-up found, best first; ``pending`` is who could not be asked, and why."""
+
+    target: str
+    matches: tuple[Match, ...]
+    pending: ErrorInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichResult:
+    """What a look-up found about one model of the library, and which of its fields are new."""
+
+    model_id: str
+    identity: Identity
+    matches: tuple[Match, ...] = ()
+    fields: tuple[str, ...] = ()
+    pending: ErrorInfo | None = None
+    error: ErrorInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichReport:
+    """What became of each model that was asked about."""
+
+    results: tuple[EnrichResult, ...]
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """Which repositories were taken into the index of digests.
+
+    ``missing`` are names that lead nowhere, ``known_files`` all that the index holds now.
+    """
+
+    listings: tuple[Listing, ...]
+    missing: tuple[str, ...] = ()
+    known_files: int = 0
+    pending: ErrorInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from modelcellar.content import security_of
@@ -28,7 +28,8 @@ class Tally:
         self._on_result = on_result
         self._began = time.monotonic()
         self._results: list[ImportResult] = []
-        self._models: list[ModelRecord] = []
+        self._models: dict[str, ModelRecord] = {}
+        self._ids: dict[str, str] = {}
         self._skipped: list[Skipped] = []
         self._order: dict[str, int] = {}
         self._files_done = 0
@@ -77,12 +78,22 @@ class Tally:
         error: ErrorInfo | None = None,
         *,
         same_tensors: tuple[str, ...] = (),
+        content_digest: str = "",
     ) -> None:
         """A source that is in the library now (or, in a dry run, would be)."""
         if model is not None:
-            self._models.append(model)
+            self._models[model.id] = model
+            self._ids[content_digest] = model.id
         model_id = model.id if model is not None else None
         self._source_result(source, ImportStatus.IMPORTED, model_id, error, same_tensors)
+
+    def ids_by_content(self) -> Mapping[str, str]:
+        """The ids of the models that came in, by the digest of their content."""
+        return self._ids
+
+    def changed(self, models: Iterable[ModelRecord]) -> None:
+        """More is known of models that came in."""
+        self._models.update((model.id, model) for model in models)
 
     def duplicate(self, source: Source, model_id: str | None) -> None:
         """A source whose bytes the library had already (or, in a dry run, would have by then)."""
@@ -135,11 +146,10 @@ class Tally:
         """Everything so far as one value."""
         # As found, however soon each was done; those that are no sources come first.
         results = sorted(self._results, key=lambda one: self._order.get(one.source, -1))
-        came_in = {model.id: model for model in self._models}
         ids = [one.model_id for one in results if one.status is ImportStatus.IMPORTED]
         return ImportReport(
             results=tuple(results),
-            models=tuple(came_in[model_id] for model_id in ids if model_id is not None),
+            models=tuple(self._models[model_id] for model_id in ids if model_id is not None),
             skipped=tuple(self._skipped),
             bytes_read=self.bytes_read,
             bytes_written=self.bytes_written,

@@ -76,6 +76,12 @@ COLUMNS = (
     help="What a copy is checked by: memory (the default), its digests while it is written; disk, "
     "also by reading it back from the disk before it counts, which takes about as long again.",
 )
+@click.option(
+    "--no-lookup",
+    is_flag=True,
+    help="Do not ask the Hub, Civitai and CivArchive where the files are from; otherwise their "
+    "names and digests are sent there while they are copied.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
 @click.pass_obj
 def command(
@@ -86,6 +92,7 @@ def command(
     type_: str | None,
     as_one: bool,
     verify: Literal["memory", "disk"],
+    no_lookup: bool,
     dry_run: bool,
 ) -> int:
     """Take model files and folders into the library.
@@ -109,6 +116,7 @@ def command(
                     as_one=as_one,
                     dry_run=dry_run,
                     verify=verify,
+                    lookup=False if no_lookup else None,
                     progress=progress,
                     on_result=done.append,
                 )

@@ -19,6 +19,7 @@ from typing import TypeVar
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
 from modelcellar.hf.database import Connection, Database, Schema, all_rows, decoding
 from modelcellar.network.http import Request, Response
+from modelcellar.network.secret import Secret
 
 __all__ = ["AnswerCache", "CachedAnswer"]
 
@@ -138,7 +139,7 @@ class AnswerCache:
         """
         salt = self._read(_salt, self._spare_salt)
         headers = {
-            name.lower(): value
+            name.lower(): value.reveal() if isinstance(value, Secret) else value
             for name, value in request.headers.items()
             if name.lower() not in _NOT_IN_KEY
         }

@@ -24,6 +24,7 @@ from modelcellar.hf.oid_schema import (
     REPOSITORIES,
     SCHEMA,
     SEEN_AGAIN,
+    TOTALS,
     UPSERT_COMMIT,
 )
 from modelcellar.origins import Listing, RepoFile
@@ -149,6 +150,16 @@ class OidIndex:
     def repositories(self) -> tuple[KnownRepository, ...]:
         """All that are known, by provider and id."""
         return self._repositories("ORDER BY r.provider, r.repo_id", ())
+
+    def totals(self) -> tuple[int, int]:
+        """How many repositories are known, and how many files with a digest."""
+
+        def work(connection: Connection) -> tuple[int, int]:
+            with decoding():
+                ((repositories, files),) = all_rows(connection, TOTALS, ())
+                return int(repositories), int(files)
+
+        return self._database.read(work)
 
     def listing(self, repo_id: str, *, provider: str = "huggingface") -> Listing | None:
         """The newest listing of one repository, in the order of its paths."""

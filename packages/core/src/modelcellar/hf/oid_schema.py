@@ -13,6 +13,7 @@ __all__ = [
     "REPOSITORIES",
     "SCHEMA",
     "SEEN_AGAIN",
+    "TOTALS",
     "UPSERT_COMMIT",
 ]
 
@@ -122,3 +123,8 @@ INSERT_REPOSITORY = (
     "INSERT INTO repositories (provider, repo_id, commit_id, fetched_at)"
     " VALUES (?, ?, 0, ?) RETURNING id"
 )
+
+TOTALS = """
+SELECT (SELECT count(*) FROM repositories),
+    (SELECT count(*) FROM files WHERE sha256 IS NOT NULL OR git_sha1 IS NOT NULL)
+"""

@@ -18,6 +18,8 @@ __all__ = ["Guess", "Search", "repositories_named", "searches"]
 MAX_SEARCHES = 4
 MAX_GUESSES = 8
 MIN_QUERY, MAX_QUERY = 3, 96
+TELLING_CHARACTERS = 8
+"""From this length on a name without its version is asked for before the one with it."""
 SHORT_QUERY = 8
 """A shorter one is in so many ids that what the model was made from has to narrow them."""
 MAX_VALUE = 512
@@ -203,7 +205,10 @@ def _from_path(path: str) -> list[str]:
 def _queries(name: str) -> Iterator[str]:
     """Spellings of a name that ids may have: with its version and without, as it is and dashed."""
     parts = parse_name(name.rpartition("\\")[2])
-    for text in dict.fromkeys((parts.titled, parts.base)):
+    # What finds the shorter name finds the longer one as well, if it is not lost among thousands.
+    is_telling = len(parts.base) >= TELLING_CHARACTERS
+    texts = (parts.base, parts.titled) if is_telling else (parts.titled, parts.base)
+    for text in dict.fromkeys(texts):
         plain = _UNSEARCHABLE.sub("-", text).strip("-._")
         dashed = _NUMBER_PARTS.sub(".", plain).replace("_", "-")
         yield from (one for one in dict.fromkeys((plain, dashed)) if _is_selective(one))

@@ -13,17 +13,11 @@ from pathlib import Path
 from modelcellar.network.http import origin_of
 from modelcellar.network.secret import Secret
 
-__all__ = ["DEFAULT_ENDPOINT", "authorization_for", "hub_endpoint", "read_hub_token"]
+__all__ = ["authorization_for", "read_hub_token"]
 
-DEFAULT_ENDPOINT = "https://huggingface.co"
 LONGEST_TOKEN = 4096
 _TRUE = {"1", "on", "yes", "true"}
 _LOG = logging.getLogger(__name__)
-
-
-def hub_endpoint(environ: Mapping[str, str] = os.environ) -> str:
-    """Where the Hub is: ``HF_ENDPOINT`` without a slash at its end, or the public one."""
-    return environ.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT
 
 
 def read_hub_token(environ: Mapping[str, str] = os.environ) -> Secret | None:
@@ -46,16 +40,13 @@ def read_hub_token(environ: Mapping[str, str] = os.environ) -> Secret | None:
     return _token(text, path.name) if text else None
 
 
-def authorization_for(
-    url: str, token: Secret | None, *, endpoint: str | None = None
-) -> dict[str, Secret]:
+def authorization_for(url: str, token: Secret | None, *, endpoint: str) -> dict[str, Secret]:
     """The header that signs a call in, empty where the token is none of that host's business.
 
     It is sent to the Hub's own origin only: the same scheme, host and port as the endpoint's.
     """
-    home = hub_endpoint() if endpoint is None else endpoint
     try:
-        is_home = origin_of(url) == origin_of(home)
+        is_home = origin_of(url) == origin_of(endpoint)
     except ValueError:
         is_home = False
     return {"authorization": token.prefixed("Bearer ")} if token and is_home else {}

@@ -1,0 +1,56 @@
+"""Where files are from, as every command writes it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from modelcellar_cli.options import Options
+from modelcellar_cli.output import show_text, talk
+
+if TYPE_CHECKING:
+    from modelcellar.network.throttling import Wait
+    from modelcellar.origins import Match
+    from modelcellar.records import ErrorInfo
+
+__all__ = ["match_to_json", "talk_of_pending", "talk_of_wait"]
+
+SHORT_WAIT_S = 2.0
+"""Shorter waits are not worth a line."""
+
+
+def match_to_json(match: "Match") -> dict[str, Any]:
+    """One match as data."""
+    return {
+        "provider": match.provider,
+        "status": match.status.value,
+        "repo_id": match.repo_id,
+        "revision": match.revision,
+        "path": match.path,
+        "sha256": match.sha256,
+        "size_bytes": match.size_bytes,
+        "evidence": match.evidence,
+        "url": match.url,
+        "facts": dict(match.facts),
+        "fetched_at": match.fetched_at,
+        "is_stale": match.is_stale,
+    }
+
+
+def talk_of_wait(options: Options) -> Callable[["Wait"], None]:
+    """Tells the person about each longer wait for a host's quota."""
+
+    def tell(wait: "Wait") -> None:
+        if wait.seconds >= SHORT_WAIT_S:
+            talk(
+                options,
+                f"waiting {wait.seconds:.0f} s for {show_text(wait.origin)}: "
+                f"{show_text(wait.reason)} (Ctrl-C stops)",
+            )
+
+    return tell
+
+
+def talk_of_pending(options: Options, pending: "ErrorInfo") -> None:
+    """Say that somebody who may know could not be asked."""
+    talk(options, f"not everybody could be asked: {show_text(pending.message)}")
+    if pending.hint:
+        talk(options, f"  {show_text(pending.hint)}")

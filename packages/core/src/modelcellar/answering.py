@@ -1,0 +1,144 @@
+"""The look-ups beside an import: one event loop that takes what comes and answers it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from pathlib import PurePosixPath
+
+from modelcellar.config import Settings
+from modelcellar.hosts import Hosts, open_hosts
+from modelcellar.identification import Identification, Question
+from modelcellar.inbox import Ask, Inbox
+from modelcellar.origins import Subject
+from modelcellar.providers.local_records import claims_for
+from modelcellar.questions import about_file
+
+__all__ = ["answer_all"]
+
+log = logging.getLogger(__name__)
+
+
+def answer_all(
+    settings: Settings,
+    inbox: Inbox,
+    *,
+    is_cancelled: Callable[[], bool],
+    on_answer: Callable[[str, Sequence[Identification]], object],
+) -> None:
+    """Look up what comes into ``inbox`` until that is closed and all is answered, or cancelled.
+
+    Args:
+        settings: where the hosts are.
+        inbox: the work.
+        is_cancelled: asked whenever the inbox changes.
+        on_answer: told of the answers about one source, in the order of its files.
+
+    Raises:
+        LibraryFormatError, OSError: the index of digests cannot be opened.
+    """
+    asyncio.run(_answer_all(settings, inbox, is_cancelled, on_answer))
+
+
+async def _answer_all(
+    settings: Settings,
+    inbox: Inbox,
+    is_cancelled: Callable[[], bool],
+    on_answer: Callable[[str, Sequence[Identification]], object],
+) -> None:
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop has ended, and nobody needs to know
+            loop.call_soon_threadsafe(changed.set)
+
+    inbox.attach(tell)
+    async with open_hosts(settings) as hosts, _Tasks(changed) as tasks:
+        waiting: list[Ask] = []
+        answering: asyncio.Task[None] | None = None
+        more = True
+        while more or waiting or tasks.running:
+            asks, more = inbox.take()
+            waiting += [ask for ask in asks if ask.records]
+            for ask in asks:
+                if not ask.records:
+                    tasks.start(_prepare(hosts, ask))
+            # One at a time: what comes meanwhile is asked about together, in one call of Civitai.
+            if waiting and (answering is None or answering.done()):
+                answering = tasks.start(_answer(hosts, waiting, on_answer))
+                waiting = []
+            if is_cancelled():
+                break
+            if more or tasks.running:
+                await changed.wait()
+                changed.clear()
+
+
+class _Tasks:
+    """Tasks that set ``changed`` when they end, and are cancelled at the end of all."""
+
+    def __init__(self, changed: asyncio.Event) -> None:
+        self._changed = changed
+        self.running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "_Tasks":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+
+    def start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Begin a piece of work."""
+        task = asyncio.create_task(work)
+        self.running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        self._changed.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("a look-up failed: %r", error)
+
+
+async def _prepare(hosts: Hosts, ask: Ask) -> None:
+    """Bring the listings of the likeliest repositories in."""
+    for file in ask.source.files:
+        if not file.is_companion:
+            size_bytes = file.stamp.size_bytes
+            name = PurePosixPath(file.relative).name
+            inspection = file.inspection
+            subject = Subject(
+                name, size_bytes, format=inspection.format.value, facts=inspection.facts
+            )
+            await hosts.identifier.prepare(subject)
+
+
+async def _answer(
+    hosts: Hosts,
+    asks: Sequence[Ask],
+    on_answer: Callable[[str, Sequence[Identification]], object],
+) -> None:
+    questions: list[Question] = []
+    for ask in asks:
+        # Reads what other tools wrote beside the files, and small files once more.
+        questions += await asyncio.to_thread(_questions, ask)
+    answers = iter(await hosts.identifier.identify(questions))
+    for ask in asks:
+        on_answer(ask.key, [next(answers) for record in ask.records if not record.is_companion])
+
+
+def _questions(ask: Ask) -> list[Question]:
+    files = {file.relative: file for file in ask.source.files}
+    return [
+        about_file(
+            files[record.path].path,
+            record,
+            inspection=files[record.path].inspection,
+            claims=claims_for(files[record.path].path),
+        )
+        for record in ask.records
+        if not record.is_companion
+    ]

@@ -1,0 +1,44 @@
+"""A source while its files are being copied, and what is known of them so far."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelcellar.content import hash_ranges
+from modelcellar.records import CopyJob, HashedFile
+from modelcellar.sources import Source, SourceFile
+
+__all__ = ["Copying"]
+
+
+@dataclass(slots=True)
+class Copying:
+    """A source that is being copied, with what is known of its files so far."""
+
+    source: Source
+    content: Path
+    found: dict[str, HashedFile | OSError] = field(default_factory=dict)
+    is_ended: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of it is known, and it is not staged yet."""
+        return not self.is_ended and len(self.found) == len(self.source.files)
+
+    def jobs(self) -> Iterator[tuple[SourceFile, CopyJob]]:
+        """A job for each file; raises ``OSError`` where a folder cannot be made."""
+        for file in self.source.files:
+            target = self.content / file.relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield file, CopyJob(file.path, target, tuple(hash_ranges(file)))
+
+    def hashed(self) -> list[HashedFile]:
+        """The digests of all files; raises the ``OSError`` that one of them ended with."""
+        hashed = []
+        for file in self.source.files:
+            found = self.found[file.relative]
+            if isinstance(found, OSError):
+                raise found
+            file.check_unchanged()
+            hashed.append(found)
+        return hashed

@@ -1,0 +1,179 @@
+"""The Hub's API as this program uses it: searches, and what is in a repository.
+
+"Not there", "renamed" and "private" are answers, not errors. Everything that a listing tells of
+digests goes into the oid index, so that no file of a repository once seen is asked for again.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlencode
+
+from modelcellar import naming
+from modelcellar.errors import LibraryBusyError, LibraryFormatError
+from modelcellar.hf.answers import AnswerCache
+from modelcellar.hf.cache import MODEL_INFO_S, SEARCH_S, Answer, Network, cached_request
+from modelcellar.hf.model_card import summary_of
+from modelcellar.hf.oid_index import OidIndex
+from modelcellar.hf.repositories import FoundRepo, Repository, found_repos, repository
+from modelcellar.network.http import Request
+from modelcellar.network.secret import Secret
+from modelcellar.network.tokens import authorization_for
+from modelcellar.origins import Listing
+from modelcellar.records import JsonValue
+
+log = logging.getLogger(__name__)
+
+__all__ = ["FoundPage", "HubClient"]
+
+CARD_S = 7 * 24 * 3600.0
+MAX_CARD_BYTES = 1 << 20
+LISTED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """One page of a search, and the address of the next."""
+
+    repos: tuple[FoundRepo, ...]
+    next_url: str | None = None
+
+
+class HubClient:
+    """One Hub or mirror.
+
+    Args:
+        endpoint: address without a slash at the end.
+        token: sent to the endpoint's own origin, and nowhere else.
+        refresh: ask again whatever is remembered.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        cache: AnswerCache,
+        oids: OidIndex,
+        endpoint: str,
+        token: Secret | None = None,
+        refresh: bool = False,
+    ) -> None:
+        self.oids = oids
+        self.endpoint = endpoint
+        self._token = token
+        self._network = network
+        self._cache = cache
+        self._refresh = refresh
+
+    async def search(
+        self, text: str = "", *, author: str = "", filters: tuple[str, ...] = (), limit: int = 50
+    ) -> FoundPage:
+        """Repositories whose name holds ``text``, the most downloaded first, with their files.
+
+        One call of the ``api`` quota. The Hub looks for ``text`` as it is in the repository's name.
+
+        Raises:
+            NetworkError: the Hub could not be asked.
+        """
+        query = [("search", text), ("author", author), *(("filter", one) for one in filters)]
+        query = [(name, value) for name, value in query if value]
+        query += [("sort", "downloads"), ("limit", str(limit)), ("expand", "siblings")]
+        return await self._page(f"{self.endpoint}/api/models?{urlencode(query)}")
+
+    async def repositories_of(self, author: str, *, limit: int) -> list[str]:
+        """Names of an author's repositories, the most downloaded first, at most so many.
+
+        One call of the ``api`` quota for each hundred.
+
+        Raises:
+            NetworkError: the Hub could not be asked.
+        """
+        page = await self.search(author=author, limit=min(limit, LISTED_AT_ONCE))
+        ids = [repo.repo_id for repo in page.repos]
+        while page.next_url is not None and len(ids) < limit:
+            page = await self._page(page.next_url)
+            ids += [repo.repo_id for repo in page.repos]
+        return ids[:limit]
+
+    async def repository(self, repo_id: str) -> Repository | None:
+        """What is in a repository and what its card says; ``None`` if there is none to be seen.
+
+        One call of the ``api`` quota; a renamed repository is found under its new name.
+
+        Raises:
+            NetworkError: the Hub could not be asked.
+        """
+        if not naming.is_repo_id(repo_id):
+            return None
+        query = "blobs=true&securityStatus=true"
+        request = Request("GET", f"{self.endpoint}/api/models/{repo_id}?{query}", bucket="api")
+        answer = await self._ask(request, MODEL_INFO_S)
+        found = repository(_json(answer), fetched_at=answer.fetched_at)
+        if found is None:
+            return None
+        # It may wait for the disk or another process.
+        await asyncio.to_thread(self._remember, found.listing)
+        return replace(found, is_stale=answer.is_stale)
+
+    async def summary(self, found: Repository) -> str | None:
+        """The first words of a repository's card; ``None`` if it has none.
+
+        Up to two calls of the ``resolvers`` quota, which is the larger one.
+
+        Raises:
+            NetworkError: the Hub could not be asked.
+        """
+        if not found.has_card:
+            return None
+        listing = found.listing
+        url = f"{self.endpoint}/{listing.repo_id}/resolve/{listing.commit}/README.md"
+        request = Request("GET", url, bucket="resolvers", max_bytes=MAX_CARD_BYTES)
+        answer = await self._ask(request, CARD_S)
+        if answer.response.status != 200:
+            return None
+        return summary_of(answer.response.body)
+
+    def page_of(self, repo_id: str, *, path: str = "", revision: str = "main") -> str:
+        """The address for people of a repository or of a file in it."""
+        if not path:
+            return f"{self.endpoint}/{repo_id}"
+        return f"{self.endpoint}/{repo_id}/blob/{quote(revision, safe='')}/{quote(path)}"
+
+    def _remember(self, listing: Listing) -> None:
+        try:
+            self.oids.add(listing)
+        except (LibraryBusyError, LibraryFormatError, OSError) as error:
+            # The answer is as good without; it will be asked for once more.
+            log.warning("%s is not remembered: %s", listing.repo_id, error)
+
+    async def _page(self, url: str) -> FoundPage:
+        answer = await self._ask(Request("GET", url, bucket="api"), SEARCH_S)
+        link = answer.response.headers.get("link", "")
+        return FoundPage(found_repos(_json(answer)), _next_url(link, self.endpoint))
+
+    async def _ask(self, request: Request, lifetime_s: float) -> Answer:
+        headers = authorization_for(request.url, self._token, endpoint=self.endpoint)
+        request = replace(request, headers=headers)
+        return await cached_request(
+            self._network, self._cache, request, lifetime_s=lifetime_s, refresh=self._refresh
+        )
+
+
+def _next_url(link: str, endpoint: str) -> str | None:
+    """The address of the next page out of a ``Link`` header; only one of the same host."""
+    for part in link.split(","):
+        address, _, relation = part.partition(">")
+        url = address.strip().removeprefix("<")
+        if 'rel="next"' in relation and url.startswith(f"{endpoint}/"):
+            return url
+    return None
+
+
+def _json(answer: Answer) -> JsonValue:
+    """The document of an answer; ``None`` where there is nothing, or something else."""
+    if answer.response.status != 200:
+        return None
+    try:
+        return answer.response.json()
+    except (ValueError, RecursionError):
+        return None

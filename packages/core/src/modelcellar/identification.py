@@ -1,0 +1,230 @@
+"""Where files are from: everybody who may know is asked, the cheapest and surest first.
+
+What was listed before and what other tools wrote down cost nothing. Then Civitai, which takes the
+digests of a whole library in one call; then CivArchive, whose leads are followed to the Hub; then
+the Hub, by what a file and its name tell. Who is proved is asked no further.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from modelcellar.errors import LibraryBusyError, LibraryFormatError, NetworkError
+from modelcellar.hf.metadata_lookup import PROVIDER as HUB
+from modelcellar.hf.metadata_lookup import Calls, HubLookup
+from modelcellar.hf.names import parse_name
+from modelcellar.origins import Claim, Match, Standing, Subject
+from modelcellar.providers.civarchive import CivArchive
+from modelcellar.providers.civitai import Civitai
+from modelcellar.records import ErrorInfo
+
+__all__ = ["Identification", "Identifier", "Question"]
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""Names that are searched for at the same time; more would only wait for the same quota."""
+CALLS_TO_PREPARE = 2
+"""A search and a listing; what is not found by them waits for the digest."""
+_WORTH = {Standing.VERIFIED: 0, Standing.CLAIMED: 1, Standing.CANDIDATE: 2, Standing.UNKNOWN: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A file, and what other tools wrote down about it."""
+
+    subject: Subject
+    claims: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """What was found about one file, best first.
+
+    ``pending`` is why somebody who may know could not be asked; asking again later may find more.
+    """
+
+    matches: tuple[Match, ...] = ()
+    pending: ErrorInfo | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether one of the matches is proof."""
+        return any(match.status is Standing.VERIFIED for match in self.matches)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A question and the answers so far."""
+
+    question: Question
+    matches: list[Match] = field(default_factory=list)
+    pending: ErrorInfo | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return self.question.subject
+
+    @property
+    def is_open(self) -> bool:
+        return all(match.status is not Standing.VERIFIED for match in self.matches)
+
+    def add(self, matches: Iterable[Match]) -> None:
+        """More answers; one place is told once, by whoever knows best."""
+        found = sorted([*self.matches, *matches], key=lambda one: _WORTH[one.status])
+        kept: dict[tuple[object, ...], Match] = {}
+        for match in found:
+            place = (match.repo_id, match.path) if match.repo_id else (match.provider, match.url)
+            kept.setdefault(place, match)
+        self.matches = list(kept.values())
+
+    def answer(self) -> Identification:
+        # Once there is proof nobody needs to be asked again.
+        return Identification(tuple(self.matches), self.pending if self.is_open else None)
+
+
+class Identifier:
+    """Asks the Hub, Civitai and CivArchive."""
+
+    def __init__(self, hub: HubLookup, civitai: Civitai, civarchive: CivArchive) -> None:
+        self.hub = hub
+        self.civitai = civitai
+        self.civarchive = civarchive
+
+    def known(self, question: Question) -> Identification:
+        """What is known without asking anybody: listings seen before, records of other tools."""
+        asked = self._begin(question)
+        return asked.answer()
+
+    async def identify(
+        self,
+        questions: Sequence[Question],
+        *,
+        on_answer: Callable[[int, Identification], object] | None = None,
+    ) -> tuple[Identification, ...]:
+        """Everything that can be found, in the order of the questions.
+
+        A host that cannot be asked makes answers ``pending`` and stops nobody else.
+
+        Args:
+            on_answer: told of each answer, by the number of its question, as soon as it is there.
+        """
+        every = [self._begin(question) for question in questions]
+        await self._confirm_claims(every)
+        await self._ask_civitai(every)
+        groups: dict[str, list[_Asked]] = {}
+        numbers = {id(asked): number for number, asked in enumerate(every)}
+        for asked in every:
+            # Parts of one model lie in one repository: once that is listed, all are proved.
+            groups.setdefault(parse_name(asked.subject.name).base.lower(), []).append(asked)
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def work(group: Sequence[_Asked]) -> None:
+            async with gate:
+                for asked in group:
+                    await self._ask_by_name(asked)
+                    await self._ask(asked, self._describe(asked))
+                    if on_answer is not None:
+                        on_answer(numbers[id(asked)], asked.answer())
+
+        async with asyncio.TaskGroup() as tasks:
+            for group in groups.values():
+                tasks.create_task(work(group))
+        return tuple(asked.answer() for asked in every)
+
+    async def prepare(self, subject: Subject) -> None:
+        """List where a file may be from whose digests are not known yet, so that they are found."""
+        try:
+            await self.hub.lookup_by_filename(subject, calls=Calls(CALLS_TO_PREPARE))
+        except NetworkError as error:
+            log.info("%s", error)
+
+    def _begin(self, question: Question) -> _Asked:
+        asked = _Asked(question)
+        self._ask_index(asked)
+        asked.add(_claimed(claim) for claim in question.claims)
+        return asked
+
+    def _ask_index(self, asked: _Asked) -> None:
+        try:
+            asked.add(self.hub.lookup_by_hash(asked.subject))
+        except (LibraryBusyError, LibraryFormatError, OSError) as error:
+            log.warning("what was listed before is not used: %s", error)
+
+    async def _confirm_claims(self, every: Sequence[_Asked]) -> None:
+        """Other tools' records of the Hub are looked at there; many name the same repository."""
+        for asked in every:
+            for claim in asked.question.claims:
+                if asked.is_open and claim.provider == HUB and claim.repo_id:
+                    await self._ask(asked, self._confirm(asked, claim.repo_id))
+
+    async def _ask_civitai(self, every: Sequence[_Asked]) -> None:
+        open_ones = [one for one in every if one.is_open and one.subject.sha256]
+        if not open_ones:
+            return
+        try:
+            found = await self.civitai.by_sha256([str(one.subject.sha256) for one in open_ones])
+        except NetworkError as error:
+            for asked in open_ones:
+                asked.pending = _info(error)
+            return
+        for asked in open_ones:
+            match = found.get(str(asked.subject.sha256))
+            asked.add([match] if match is not None else [])
+
+    async def _ask_by_name(self, asked: _Asked) -> None:
+        self._ask_index(asked)  # a listing of its group may have it now
+        if asked.is_open and asked.subject.sha256:
+            await self._ask(asked, self._follow_leads(asked))
+        if asked.is_open:
+            await self._ask(asked, self._search(asked))
+
+    async def _follow_leads(self, asked: _Asked) -> None:
+        leads = await self.civarchive.by_sha256(str(asked.subject.sha256))
+        for repo_id in dict.fromkeys(lead.repo_id for lead in leads if lead.repo_id):
+            if asked.is_open:
+                await self._confirm(asked, repo_id)
+        asked.add(leads)
+
+    async def _search(self, asked: _Asked) -> None:
+        asked.add(await self.hub.lookup_by_filename(asked.subject))
+
+    async def _describe(self, asked: _Asked) -> None:
+        """What the page of a proved file says, where that is not known yet."""
+        asked.matches = [
+            await self.hub.described(match)
+            if match.provider == HUB and match.status is Standing.VERIFIED
+            else match
+            for match in asked.matches
+        ]
+
+    async def _confirm(self, asked: _Asked, repo_id: str) -> None:
+        match = await self.hub.confirm(asked.subject, repo_id)
+        asked.add([match] if match is not None else [])
+
+    async def _ask(self, asked: _Asked, call: Awaitable[None]) -> None:
+        try:
+            await call
+        except NetworkError as error:
+            log.info("%s", error)
+            asked.pending = _info(error)
+
+
+def _claimed(claim: Claim) -> Match:
+    return Match(
+        claim.provider,
+        Standing.CLAIMED,
+        claim.evidence,
+        repo_id=claim.repo_id,
+        revision=claim.revision,
+        path=claim.path,
+        sha256=claim.sha256,
+        size_bytes=claim.size_bytes,
+        url=claim.url,
+        facts=claim.facts,
+    )
+
+
+def _info(error: NetworkError) -> ErrorInfo:
+    return ErrorInfo(error.code, error.message, error.hint)

@@ -1,0 +1,198 @@
+"""Civitai: which published file has this digest.
+
+Addresses and fields: civitai's ``src/pages/api/v1/model-versions/by-hash``. Digests are sent, never
+names or files. One call asks for up to 10,000 of them, one more for the details of 100 it knows.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from modelcellar import naming
+from modelcellar.errors import AnswerRefusedError
+from modelcellar.hf.answers import AnswerCache
+from modelcellar.hf.cache import CIVITAI_HASH_S, LONG_MISS_S, Network
+from modelcellar.network.http import Request, Response, origin_of
+from modelcellar.origins import Match, Standing
+from modelcellar.records import JsonValue
+
+__all__ = ["PROVIDER", "Civitai"]
+
+PROVIDER = "civitai"
+DIGESTS_PER_CALL = 10_000
+DETAILS_PER_CALL = 100
+MAX_TEXT = 2_000
+MAX_WORDS = 64
+MAX_BODY_BYTES = 64 << 20
+
+_MISS = Response(404, "")
+
+
+class Civitai:
+    """Civitai, or a host with the same API.
+
+    Args:
+        endpoint: address without a slash at the end.
+        refresh: ask again whatever is remembered.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        cache: AnswerCache,
+        endpoint: str,
+        refresh: bool = False,
+    ) -> None:
+        self.endpoint = endpoint
+        self._network = network
+        self._cache = cache
+        self._refresh = refresh
+        self._clock = cache.clock
+
+    async def by_sha256(self, digests: Sequence[str]) -> dict[str, Match]:
+        """The published file of each of these digests, as far as there is one.
+
+        Raises:
+            NetworkError: Civitai could not be asked.
+        """
+        wanted = list(dict.fromkeys(digests))
+        entries = {} if self._refresh else dict(self._remembered(wanted))
+        for asked in _chunks([one for one in wanted if one not in entries], DIGESTS_PER_CALL):
+            known = await self._known(asked)
+            for some in _chunks([one for one in asked if one in known], DETAILS_PER_CALL):
+                entries |= await self._details(some)
+            for digest in asked:
+                entries.setdefault(digest, None)
+                self._remember(digest, entries[digest])
+        found = ((digest, entries[digest]) for digest in wanted)
+        return {digest: self._match(digest, entry) for digest, entry in found if entry}
+
+    def _remembered(self, digests: Iterable[str]) -> Iterator[tuple[str, JsonValue]]:
+        now = self._clock()
+        for digest in digests:
+            kept = self._cache.get(self._key(digest))
+            if kept is not None and kept.is_fresh(now):
+                is_known = kept.response.status == 200
+                yield digest, kept.response.json() if is_known else None
+
+    def _remember(self, digest: str, entry: JsonValue) -> None:
+        if entry is None:
+            self._cache.put(self._key(digest), _MISS, lifetime_s=LONG_MISS_S)
+            return
+        body = json.dumps({**entry, "_fetched_at": self._clock()}).encode()
+        self._cache.put(self._key(digest), Response(200, "", body=body), lifetime_s=CIVITAI_HASH_S)
+
+    def _key(self, digest: str) -> str:
+        # No request that is ever made: what is kept is our extract for one digest of many.
+        return self._cache.key(Request("GET", f"{self.endpoint}/sha256/{digest}"))
+
+    async def _known(self, digests: Sequence[str]) -> set[str]:
+        """Which of these digests Civitai knows."""
+        document = await self._post("by-hash/ids", digests)
+        hashes = (_dict(one).get("hash") for one in document)
+        return {found.lower() for found in hashes if isinstance(found, str)}
+
+    async def _details(self, digests: Sequence[str]) -> dict[str, JsonValue]:
+        """Version and file of each digest, as small documents of our own."""
+        wanted = set(digests)
+        found: dict[str, JsonValue] = {}
+        for version in await self._post("by-hash", digests):
+            for file in _dicts(_dict(version).get("files")):
+                digest = str(_dict(file.get("hashes")).get("SHA256")).lower()
+                # The oldest published version is whose file it is; copies of it came later.
+                if digest in wanted and digest not in found:
+                    found[digest] = _entry(_dict(version), file)
+        return found
+
+    async def _post(self, path: str, digests: Sequence[str]) -> list[JsonValue]:
+        request = Request(
+            "POST",
+            f"{self.endpoint}/api/v1/model-versions/{path}",
+            json=[digest.upper() for digest in digests],
+            timeout_s=30.0,
+            max_bytes=MAX_BODY_BYTES,
+        )
+        response = await self._network.request(request)
+        try:
+            document = response.json() if response.status == 200 else None
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, list):
+            raise AnswerRefusedError(
+                f"{self.endpoint} gave no list of model versions (status {response.status})",
+                "Try again later.",
+                origin=origin_of(self.endpoint),
+            )
+        return document
+
+    def _match(self, digest: str, entry: Mapping[str, JsonValue]) -> Match:
+        model_id, version_id = entry["model_id"], entry["version_id"]
+        at = datetime.fromtimestamp(entry.get("_fetched_at", self._clock()), UTC)
+        return Match(
+            PROVIDER,
+            Standing.VERIFIED,
+            f"Civitai publishes this SHA-256 for {entry.get('file') or 'a file'} of "
+            f"{entry.get('name') or 'a model'}",
+            repo_id=f"{model_id}",
+            revision=f"{version_id}",
+            path=entry.get("file"),
+            sha256=digest,
+            url=f"{self.endpoint}/models/{model_id}?modelVersionId={version_id}",
+            facts={key: value for key, value in entry["facts"].items() if value is not None},
+            fetched_at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+
+
+def _entry(version: Mapping[str, JsonValue], file: Mapping[str, JsonValue]) -> JsonValue:
+    """What is kept of a version and one of its files; ``None`` where the ids are none."""
+    model_id, version_id = version.get("modelId"), version.get("id")
+    if type(model_id) is not int or type(version_id) is not int:
+        return None
+    model = _dict(version.get("model"))
+    name, file_name = _text(model.get("name")), _text(file.get("name"))
+    return {
+        "model_id": model_id,
+        "version_id": version_id,
+        "name": " ".join(part for part in (name, _text(version.get("name"))) if part) or None,
+        "file": file_name if file_name and not naming.relative_path_problems(file_name) else None,
+        "facts": {
+            "title": name,
+            "base_model": _text(version.get("baseModel")),
+            "trigger_words": _words(version.get("trainedWords")) or None,
+            "description": _text(version.get("description")),
+            "civitai_type": _text(model.get("type")),
+            "scan": _scan(file),
+            "published_at": _text(version.get("publishedAt")),
+        },
+    }
+
+
+def _scan(file: Mapping[str, JsonValue]) -> str | None:
+    results = {_text(file.get(key)) for key in ("pickleScanResult", "virusScanResult")} - {None}
+    if not results:
+        return None
+    bad = sorted(str(one) for one in results - {"Success"})
+    return f"Civitai's scanners say {', '.join(bad)}" if bad else "no issue found"
+
+
+def _words(value: JsonValue) -> list[str]:
+    texts = map(_text, value[:MAX_WORDS]) if isinstance(value, list) else ()
+    return [text for text in texts if text is not None]
+
+
+def _text(value: JsonValue) -> str | None:
+    return value[:MAX_TEXT].strip() or None if isinstance(value, str) else None
+
+
+def _dict(value: JsonValue) -> Mapping[str, JsonValue]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: JsonValue) -> list[Mapping[str, JsonValue]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _chunks(digests: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(digests), size):
+        yield digests[start : start + size]

@@ -1,0 +1,141 @@
+"""From models to questions about the origin of their files, and from answers back to a model."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from modelcellar.errors import CellarError
+from modelcellar.formats import inspect_file
+from modelcellar.identification import Identification, Question
+from modelcellar.manifest import Manifest
+from modelcellar.origins import Claim, Match, Standing, Subject
+from modelcellar.records import ErrorInfo, FileRecord, Inspection, JsonValue
+
+__all__ = ["about_file", "about_model", "git_sha1", "of_whole_model", "weights"]
+
+MAX_GIT_BYTES = 10 << 20
+"""What is larger has to be an LFS object on the Hub, and those have a SHA-256."""
+_PIECE = 1 << 20
+
+
+def about_file(
+    path: Path,
+    record: FileRecord,
+    *,
+    inspection: Inspection | None = None,
+    claims: tuple[Claim, ...] = (),
+) -> Question:
+    """The question about a file whose digests are known.
+
+    Args:
+        path: where its bytes are, which a small one is read from once more, for git's name of it.
+        record: its name and digests.
+        inspection: what its bytes tell; read from its beginning where that is not given.
+        claims: what other tools wrote down about it.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return Question(
+        Subject(
+            name=PurePosixPath(record.path).name,
+            size_bytes=record.size_bytes,
+            sha256=record.digests.sha256,
+            blake3=record.digests.blake3,
+            tensor_sha256=record.tensor_sha256,
+            autov1=record.autov1,
+            git_sha1=git_sha1(path, record.size_bytes),
+            format=record.format.value,
+            facts=inspection.facts if inspection is not None else _facts(path),
+        ),
+        claims,
+    )
+
+
+def about_model(found: Manifest, folder: Path) -> Iterator[Question]:
+    """A question about each file that counts for what the model is.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    for record in weights(found):
+        yield about_file(folder / record.path, record)
+
+
+def weights(found: Manifest) -> tuple[FileRecord, ...]:
+    """The files whose origin is that of the model; what lies beside them may be anybody's."""
+    return tuple(file for file in found.files if not file.is_companion)
+
+
+def git_sha1(path: Path, size_bytes: int) -> str | None:
+    """Git's name for these bytes (gitformat-pack(5)); ``None`` for what is too large to need it.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if size_bytes > MAX_GIT_BYTES:
+        return None
+    blob = hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            blob.update(piece)
+    return blob.hexdigest()
+
+
+def of_whole_model(
+    records: Sequence[FileRecord], answers: Sequence[Identification]
+) -> tuple[tuple[Match, ...], ErrorInfo | None]:
+    """What the answers about its files say of a model, best first, and why they may not be all.
+
+    A model of several files is proved only where one place publishes all of them.
+    """
+    pending = next((one.pending for one in answers if one.pending is not None), None)
+    if len(answers) == 1:
+        return answers[0].matches, pending
+    places: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], Match] = {}
+    worst: dict[tuple[str, str], Standing] = {}
+    for answer in answers:
+        for match in _one_each(answer.matches):
+            place = (match.provider, str(match.repo_id))
+            places[place] += 1
+            first.setdefault(place, match)
+            if match.status is not Standing.VERIFIED:
+                worst[place] = match.status
+    found = []
+    for place, count in places.most_common():
+        match = first[place]
+        status = worst.get(place, Standing.VERIFIED)
+        if count < len(answers):
+            status = Standing.CANDIDATE
+        evidence = f"{count} of {len(answers)} files: {match.evidence}"
+        found.append(replace(match, status=status, evidence=evidence, path=_folder(match, records)))
+    order = [Standing.VERIFIED, Standing.CLAIMED, Standing.CANDIDATE, Standing.UNKNOWN]
+    return tuple(sorted(found, key=lambda one: order.index(one.status))), pending
+
+
+def _one_each(matches: Sequence[Match]) -> Iterator[Match]:
+    """The best match of each place: a repository may hold a file twice."""
+    seen = set()
+    for match in matches:
+        place = (match.provider, match.repo_id)
+        if match.repo_id is not None and place not in seen:
+            seen.add(place)
+            yield match
+
+
+def _folder(match: Match, records: Sequence[FileRecord]) -> str | None:
+    """The folder in the repository that the files lie in; ``None`` for its top."""
+    if match.path is None or not records:
+        return None
+    parent = PurePosixPath(match.path).parent.as_posix()
+    return None if parent == "." else parent
+
+
+def _facts(path: Path) -> Mapping[str, JsonValue]:
+    try:
+        return inspect_file(path).facts
+    except CellarError:
+        return {}
