@@ -53,6 +53,14 @@ def test_four_attempts_and_no_more(clock: FakeClock) -> None:
     assert len(clock.slept) == 3
 
 
+def test_four_attempts_also_where_the_budget_has_more(clock: FakeClock) -> None:
+    attempts = Attempts(failures=100)
+    retries = Retries(budget=RetryBudget(extra=100, clock=clock), clock=clock)
+    with pytest.raises(AttemptFailedError):
+        run(attempts, clock, retries=retries)
+    assert attempts.made == 4
+
+
 def test_success_ends_it(clock: FakeClock) -> None:
     assert run(Attempts(failures=0), clock) == 1
     assert run(Attempts(failures=3), clock) == 4
