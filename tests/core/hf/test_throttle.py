@@ -259,3 +259,23 @@ def test_a_folder_that_cannot_be_written(clock: FakeClock, tmp_path: Path) -> No
     throttle = make(clock, tmp_path / "file" / "state")
     throttle.saw("api", 429, headers(0, 42))
     assert throttle.is_rate_limited("api")
+
+
+def test_calls_under_way_count_before_their_answers_come(clock: FakeClock) -> None:
+    throttle = make(clock)
+    throttle.saw("api", 200, headers(52, 200))
+    for _ in range(4):
+        asyncio.run(throttle.wait("api"))
+    assert throttle.quotas()[0].left == 48
+    assert clock.slept == []
+    asyncio.run(throttle.wait("api"))
+    assert len(clock.slept) == 1
+
+
+def test_a_new_window_begins_with_all_of_it(clock: FakeClock) -> None:
+    throttle = make(clock)
+    throttle.saw("api", 200, headers(3, 2))
+    clock.advance(1.0)  # the Hub's clock is a little ahead of ours
+    throttle.saw("api", 200, headers(499, 300))
+    assert throttle.quotas()[0].left == 499
+    asyncio.run(throttle.wait("api", limit_s=0.0))
