@@ -62,9 +62,9 @@ class Duplicates:
 
     def _may_have_twin(self, file: SourceFile, together: dict[int, list[Path]]) -> bool:
         size = file.stamp.size_bytes
-        beside = [path for path in together[size] if path != file.path]
+        beside = (path for path in together[size] if path != file.path)
         if size < SAMPLE_FROM_BYTES:
-            return bool(beside or self._seen[size]) or self._books.catalog.has_size(size)
+            return any(beside) or bool(self._seen[size]) or self._books.catalog.has_size(size)
         present = (
             self._books.store.content_path(model_id) / path
             for model_id, path in self._books.catalog.files_of_size(size)

@@ -190,6 +190,7 @@ class Importer:
         """Take some sources as far as they get: published, or waiting for the next batch."""
         digests = self._duplicates.digests(window)
         to_copy: list[Source] = []
+        before_bytes = 0
         twins: list[tuple[Source, str]] = []
         begun: set[str] = set()
         for number, source in enumerate(window):
@@ -202,7 +203,8 @@ class Importer:
                 elif digest in begun:
                     twins.append((source, digest))
                 else:
-                    self._validate(source, before_bytes=sum(one.size_bytes for one in to_copy))
+                    self._validate(source, before_bytes=before_bytes)
+                    before_bytes += source.size_bytes
                     to_copy.append(source)
                     begun.update([digest] if digest is not None else [])
         self._copy(to_copy, staging)

@@ -88,7 +88,7 @@ class Manifest:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest as UTF-8 JSON, indented for people.
+    """The manifest as UTF-8 JSON, a line for each file and fact.
 
     Raises:
         LibraryFormatError: it was read from a document of a newer format.
@@ -122,7 +122,26 @@ def encode(manifest: Manifest) -> bytes:
             "details": list(manifest.security.details),
         },
     }
-    return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
+    return (_lines(document) + "\n").encode()
+
+
+def _lines(document: Mapping[str, JsonValue]) -> str:
+    """JSON that people can read; ``indent`` of :mod:`json` takes ten times as long."""
+    lines = [f" {_json(key)}: {_block(value)}" for key, value in document.items()]
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _block(value: JsonValue) -> str:
+    if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+        items = [f"{_json(key)}: {_json(item)}" for key, item in value.items()]
+        return "{\n  " + ",\n  ".join(items) + "\n }"
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return "[\n  " + ",\n  ".join(map(_json, value)) + "\n ]"
+    return _json(value)
+
+
+def _json(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def is_writable(manifest: Manifest) -> bool:

@@ -61,14 +61,21 @@ class FileSystem:
         return self.mount is not None and self.mount.fs_type in _FAT
 
 
-def file_system_of(folder: Path, surroundings: Surroundings = HERE) -> FileSystem:
+def file_system_of(
+    folder: Path, surroundings: Surroundings = HERE, *, find_mount: bool = True
+) -> FileSystem:
     """The file system of an existing folder.
+
+    Args:
+        folder: where.
+        surroundings: where facts about it are read.
+        find_mount: look through the list of mounts, which takes longer than all the rest.
 
     Raises:
         OSError: it cannot be asked.
     """
     found = os.statvfs(folder)
-    mount = mount_of(folder, mountinfo=surroundings.mountinfo)
+    mount = mount_of(folder, mountinfo=surroundings.mountinfo) if find_mount else None
     return FileSystem(mount, found.f_bavail * found.f_frsize, found.f_namemax)
 
 

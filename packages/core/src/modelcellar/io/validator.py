@@ -64,10 +64,12 @@ def validate_import_source(
         if (problems := naming.relative_path_problems(path))
     ]
     findings += _collisions(relative_paths, Level.ERROR)
-    system = file_system_of(library, surroundings)
+    # Asked for each of many small models, whose size no file system minds.
+    is_large = largest_bytes > FAT_MAX_BYTES
+    system = file_system_of(library, surroundings, find_mount=is_large)
     spare = max(size_bytes * SPARE_PERCENT // 100, min_free_bytes)
     findings += _room_findings(system, size_bytes, spare)
-    if largest_bytes > FAT_MAX_BYTES and system.is_fat:
+    if is_large and system.is_fat:
         findings.append(_too_large(largest_bytes))
     return tuple(findings)
 

@@ -47,6 +47,11 @@ class _Unit:
     def wanted(self) -> set[str]:
         return {name for _, needs in self.needs for name in needs.files}
 
+    def take(self, other: "_Unit") -> None:
+        """Make the other one a part of this one."""
+        self.files += other.files
+        self.needs += other.needs
+
 
 def group_files(
     models: Sequence[SourceFile],
@@ -113,18 +118,19 @@ def _units(models: Iterable[SourceFile]) -> list[_Unit]:
 
 def _join_by_data(units: Sequence[_Unit], data: set[str]) -> list[_Unit]:
     """Units that need the same file of ``data`` are one; the first by name gives it its name."""
-    joined: list[_Unit] = []
+    joined: dict[str, _Unit] = {}
+    owners: dict[str, _Unit] = {}
     for unit in sorted(units, key=lambda unit: unit.key):
-        sharing = [other for other in joined if other.wanted & unit.wanted & data]
-        first = sharing[0] if sharing else unit
-        for other in [*sharing[1:], unit] if sharing else []:
-            first.files += other.files
-            first.needs += other.needs
-        gone = {id(other) for other in sharing[1:]}
-        joined = [other for other in joined if id(other) not in gone]
-        if not sharing:
-            joined.append(unit)
-    return joined
+        needed = unit.wanted & data
+        sharing = sorted({owners[name].key for name in needed if name in owners})
+        first = joined[sharing[0]] if sharing else unit
+        for key in sharing[1:]:
+            first.take(joined.pop(key))
+        if first is not unit:
+            first.take(unit)
+        joined[first.key] = first
+        owners |= dict.fromkeys(first.wanted & data, first)
+    return list(joined.values())
 
 
 def _problem(unit: _Unit, left: Mapping[str, SourceFile]) -> NotTaken | None:

@@ -1,14 +1,14 @@
 """Tensor names as rules ask for them: whole, or with their layer numbers folded into ``#``."""
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
 from modelcellar.formats.reading import AnyTensor
 
-__all__ = ["Pattern", "TensorNames", "fold"]
+__all__ = ["Pattern", "TensorNames", "as_key", "fold"]
 
 _NUMBER = re.compile(r"[0-9](?<![^._/\n][0-9])[0-9]*+(?![^._/\n])")
 """A number that stands alone between dots, underscores or slashes: ``blocks.12.attn2``.
@@ -31,6 +31,11 @@ def fold(name: str) -> str:
 def _fold_pattern(name: str) -> str:
     """One number left to chance makes all of them: layers are folded together."""
     return fold(name)
+
+
+def as_key(name: str) -> str:
+    """The name of a pattern without ``*`` as it stands among those of tensors."""
+    return _fold_pattern(name) if "#" in name else name
 
 
 @lru_cache(maxsize=1024)
@@ -106,6 +111,10 @@ class TensorNames:
             return self.folded.get(_fold_pattern(name), set())
         shape = self.exact.get(name)
         return set() if shape is None else {shape}
+
+    def keys_among(self, keys: Mapping[str, object]) -> set[str]:
+        """Which of these names, as :func:`as_key` writes them, tensors have."""
+        return (keys.keys() & self.exact.keys()) | (keys.keys() & self.folded.keys())
 
     def has(self, pattern: Pattern, under: str = "") -> bool:
         """Whether a tensor fits, its name taken to begin with ``under``."""

@@ -17,12 +17,12 @@ They are data: every ``rules/*.toml`` holds ``[[rule]]`` tables with
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from modelcellar.formats.classify.names import Pattern, TensorNames
+from modelcellar.formats.classify.names import Pattern, TensorNames, as_key
 from modelcellar.records import Confidence, Finding, JsonValue
 
 __all__ = ["Match", "Rule", "load_rules", "match_rules"]
@@ -42,6 +42,8 @@ class Rule:
     gives: Mapping[str, JsonValue]
     sure: Confidence
     says: str
+    gate: frozenset[str] | None
+    """Names of which one must be there if the rule is to hold; ``None``: that cannot be told."""
 
     def prefix_in(self, names: TensorNames, metadata: Mapping[str, object]) -> str | None:
         """The prefix under which the rule holds; ``None`` where it does not."""
@@ -95,13 +97,36 @@ def match_rules(
 ) -> dict[str, Match]:
     """For each part the first rule that holds."""
     found: dict[str, Match] = {}
-    for rule in load_rules() if rules is None else rules:
+    for rule in _promising(names) if rules is None else rules:
         if rule.part in found:
             continue
         prefix = rule.prefix_in(names, metadata)
         if prefix is not None:
             found[rule.part] = Match(rule, prefix)
     return found
+
+
+def _promising(names: TensorNames) -> list[Rule]:
+    """The rules that may hold, in their order: of some 300 a handful."""
+    by_key, always = _gates()
+    places = set(always)
+    for key in names.keys_among(by_key):
+        places.update(by_key[key])
+    rules = load_rules()
+    return [rules[place] for place in sorted(places)]
+
+
+@cache
+def _gates() -> tuple[Mapping[str, Sequence[int]], Sequence[int]]:
+    """Which rules each name lets in, by their places, and those that need no name."""
+    by_key: dict[str, list[int]] = {}
+    always = []
+    for place, rule in enumerate(load_rules()):
+        for key in rule.gate or ():
+            by_key.setdefault(key, []).append(place)
+        if rule.gate is None:
+            always.append(place)
+    return by_key, always
 
 
 def _rule(table: Mapping[str, JsonValue]) -> Rule:
@@ -124,4 +149,11 @@ def _rule(table: Mapping[str, JsonValue]) -> Rule:
         gives=table["gives"],
         sure=Confidence(table["sure"]),
         says=table["says"],
+        gate=_gate(table.get("under", [""]), patterns("any") or patterns("needs")[:1]),
     )
+
+
+def _gate(under: Iterable[str], patterns: Sequence[Pattern]) -> frozenset[str] | None:
+    if not patterns or any("*" in pattern.name for pattern in patterns):
+        return None
+    return frozenset(as_key(prefix + pattern.name) for prefix in under for pattern in patterns)
