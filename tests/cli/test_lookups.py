@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 
 from tests.support.command import CommandResult
-from tests.support.fake_hub import FakeHub, Fault, NoAnswer, Stall, Status, TooMany
-from tests.support.models import write_safetensors
+from tests.support.fake_hub import (
+    CivitaiFile,
+    CivitaiVersion,
+    FakeHub,
+    Fault,
+    NoAnswer,
+    Stall,
+    Status,
+    TooMany,
+)
+from tests.support.models import safetensors_bytes, write_safetensors
 from tests.support.origins import Origins, environment, make_origins
 
 Cellar = Callable[..., CommandResult]
@@ -96,6 +105,17 @@ class TestLookup:
         match = best(online("lookup", origins.archived, "--json"))
         assert (match["status"], match["repo_id"]) == ("verified", "mirror/collection")
         assert match["path"] == "deep/inside.safetensors"
+
+    def test_tensors_are_known_under_an_edited_header(
+        self, online: Cellar, fake_hub: FakeHub, tmp_path: Path
+    ) -> None:
+        published = safetensors_bytes(seed=7)
+        version = CivitaiVersion(5, 6, (CivitaiFile(7, "style.safetensors", published),))
+        fake_hub.add_version(version)
+        edited = write_safetensors(tmp_path / "x.safetensors", seed=7, metadata={"note": "mine"})
+        match = best(online("lookup", edited, "--json"))
+        assert (match["status"], match["repo_id"]) == ("candidate", "6")
+        assert "under another header" in match["evidence"]
 
     def test_nobody_knows_it(self, online: Cellar, origins: Origins) -> None:
         result = online("lookup", origins.homeless, "--json", check=False)

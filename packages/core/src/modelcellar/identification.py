@@ -1,8 +1,8 @@
 """Where files are from: everybody who may know is asked, the cheapest and surest first.
 
 What was listed before and what other tools wrote down cost nothing. Then Civitai, which takes the
-digests of a whole library in one call; then CivArchive, whose leads are followed to the Hub; then
-the Hub, by what a file and its name tell. Who is proved is asked no further.
+digests of a whole library in one call; then the Hub, by what a file and its name tell; then
+CivArchive, a call a file, whose leads are followed to the Hub. What is proved is asked no further.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 8
 """Names that are searched for at the same time; more would only wait for the same quota."""
+FEW = 8
+"""So many files are asked about one by one where that may help; of a library it would be rude."""
 CALLS_TO_PREPARE = 2
 """A search and a listing; what is not found by them waits for the digest."""
 _WORTH = {Standing.VERIFIED: 0, Standing.CLAIMED: 1, Standing.CANDIDATE: 2, Standing.UNKNOWN: 3}
@@ -123,7 +125,7 @@ class Identifier:
         async def work(group: Sequence[_Asked]) -> None:
             async with gate:
                 for asked in group:
-                    await self._ask_by_name(asked)
+                    await self._ask_by_name(asked, is_one_of_few=len(every) <= FEW)
                     await self._ask(asked, self._describe(asked))
                     if on_answer is not None:
                         on_answer(numbers[id(asked)], asked.answer())
@@ -173,12 +175,14 @@ class Identifier:
             match = found.get(str(asked.subject.sha256))
             asked.add([match] if match is not None else [])
 
-    async def _ask_by_name(self, asked: _Asked) -> None:
+    async def _ask_by_name(self, asked: _Asked, *, is_one_of_few: bool) -> None:
         self._ask_index(asked)  # a listing of its group may have it now
-        if asked.is_open and asked.subject.sha256:
-            await self._ask(asked, self._follow_leads(asked))
         if asked.is_open:
             await self._ask(asked, self._search(asked))
+        if asked.is_open and asked.subject.sha256:
+            await self._ask(asked, self._follow_leads(asked))
+        if asked.is_open and asked.subject.tensor_sha256 and is_one_of_few:
+            await self._ask(asked, self._ask_for_tensors(asked))
 
     async def _follow_leads(self, asked: _Asked) -> None:
         leads = await self.civarchive.by_sha256(str(asked.subject.sha256))
@@ -186,6 +190,11 @@ class Identifier:
             if asked.is_open:
                 await self._confirm(asked, repo_id)
         asked.add(leads)
+
+    async def _ask_for_tensors(self, asked: _Asked) -> None:
+        """Civitai, by the hash of the tensors, which an edited header does not change."""
+        match = await self.civitai.by_tensors(str(asked.subject.tensor_sha256))
+        asked.add([match] if match is not None else [])
 
     async def _search(self, asked: _Asked) -> None:
         asked.add(await self.hub.lookup_by_filename(asked.subject))

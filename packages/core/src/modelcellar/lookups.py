@@ -1,6 +1,7 @@
 """Look-ups as a command makes them: one event loop for each, and the hosts opened around it."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -50,7 +51,13 @@ def lookup_file(
     if isinstance(hashed, OSError):
         raise hashed
     inspection = inspect_file(path)
-    record = FileRecord(path.name, hashed.size_bytes, hashed.digests, inspection.format)
+    record = FileRecord(
+        path.name,
+        hashed.size_bytes,
+        hashed.digests,
+        inspection.format,
+        tensor_sha256=_tensor_sha256(path, inspection.data_start),
+    )
     question = about_file(path, record, inspection=inspection, claims=claims_for(path))
     return _lookup(str(path), question, settings, refresh=refresh, on_wait=on_wait)
 
@@ -150,6 +157,15 @@ def network_status(settings: Settings) -> tuple[NetworkStatus, int, int]:
             return hosts.network.status(), *hosts.oids.totals()
 
     return asyncio.run(work())
+
+
+def _tensor_sha256(path: Path, data_start: int | None) -> str | None:
+    """The SHA-256 of a safetensors file behind its header, which is in memory by now."""
+    if data_start is None:
+        return None
+    with path.open("rb") as file:
+        file.seek(data_start)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lookup(

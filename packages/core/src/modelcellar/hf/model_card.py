@@ -12,7 +12,7 @@ _IMAGE = re.compile(r"!\[[^\]]{0,300}\]\([^)]{0,2000}\)")
 _LINK = re.compile(r"\[([^\]]{1,300})\]\([^)]{0,2000}\)")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,2000}>")
 _MARKS = re.compile(r"[*_`]{1,3}")
-_SKIPPED = ("#", "|", ">", "-", "*", "+", "<", "=")
+_SKIPPED = ("#", "|", ">", "-", "*", "+", "=")
 
 
 def summary_of(card: bytes) -> str | None:

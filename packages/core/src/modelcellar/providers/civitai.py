@@ -6,12 +6,13 @@ names or files. One call asks for up to 10,000 of them, one more for the details
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from modelcellar import naming
 from modelcellar.errors import AnswerRefusedError
 from modelcellar.hf.answers import AnswerCache
-from modelcellar.hf.cache import CIVITAI_HASH_S, LONG_MISS_S, Network
+from modelcellar.hf.cache import CIVITAI_HASH_S, LONG_MISS_S, Network, cached_request
 from modelcellar.network.http import Request, Response, origin_of
 from modelcellar.origins import Match, Standing
 from modelcellar.records import JsonValue
@@ -23,6 +24,7 @@ DIGESTS_PER_CALL = 10_000
 DETAILS_PER_CALL = 100
 MAX_TEXT = 2_000
 MAX_WORDS = 64
+AUTOV3_DIGITS = 12
 MAX_BODY_BYTES = 64 << 20
 
 _MISS = Response(404, "")
@@ -68,6 +70,38 @@ class Civitai:
         found = ((digest, entries[digest]) for digest in wanted)
         return {digest: self._match(digest, entry) for digest, entry in found if entry}
 
+    async def by_tensors(self, tensor_sha256: str) -> Match | None:
+        """A published file with these tensors under another header; no proof of the file itself.
+
+        Raises:
+            NetworkError: Civitai could not be asked.
+        """
+        autov3 = tensor_sha256[:AUTOV3_DIGITS].upper()
+        request = Request("GET", f"{self.endpoint}/api/v1/model-versions/by-hash/{autov3}")
+        answer = await cached_request(
+            self._network,
+            self._cache,
+            request,
+            lifetime_s=CIVITAI_HASH_S,
+            miss_lifetime_s=LONG_MISS_S,
+            refresh=self._refresh,
+        )
+        version = _json(answer.response)
+        for file in _dicts(version.get("files")):
+            # So short a hash may be another kind of hash of another file.
+            if str(_dict(file.get("hashes")).get("AutoV3")).upper() == autov3:
+                entry = self._entry(version, file)
+                if entry is not None:
+                    match = self._match("", entry)
+                    return replace(
+                        match,
+                        status=Standing.CANDIDATE,
+                        sha256=None,
+                        evidence=f"Civitai knows these tensors (AutoV3 {autov3}) under another "
+                        f"header, as {match.path or 'a file'}",
+                    )
+        return None
+
     def _remembered(self, digests: Iterable[str]) -> Iterator[tuple[str, JsonValue]]:
         now = self._clock()
         for digest in digests:
@@ -80,7 +114,7 @@ class Civitai:
         if entry is None:
             self._cache.put(self._key(digest), _MISS, lifetime_s=LONG_MISS_S)
             return
-        body = json.dumps({**entry, "_fetched_at": self._clock()}).encode()
+        body = json.dumps(entry).encode()
         self._cache.put(self._key(digest), Response(200, "", body=body), lifetime_s=CIVITAI_HASH_S)
 
     def _key(self, digest: str) -> str:
@@ -102,7 +136,7 @@ class Civitai:
                 digest = str(_dict(file.get("hashes")).get("SHA256")).lower()
                 # The oldest published version is whose file it is; copies of it came later.
                 if digest in wanted and digest not in found:
-                    found[digest] = _entry(_dict(version), file)
+                    found[digest] = self._entry(_dict(version), file)
         return found
 
     async def _post(self, path: str, digests: Sequence[str]) -> list[JsonValue]:
@@ -126,9 +160,35 @@ class Civitai:
             )
         return document
 
+    def _entry(self, version: Mapping[str, JsonValue], file: Mapping[str, JsonValue]) -> JsonValue:
+        """What is kept of a version and one of its files; ``None`` where the ids are none."""
+        model_id, version_id = version.get("modelId"), version.get("id")
+        if type(model_id) is not int or type(version_id) is not int:
+            return None
+        model = _dict(version.get("model"))
+        name, file_name = _text(model.get("name")), _text(file.get("name"))
+        return {
+            "model_id": model_id,
+            "version_id": version_id,
+            "fetched_at": self._clock(),
+            "name": " ".join(part for part in (name, _text(version.get("name"))) if part) or None,
+            "file": file_name
+            if file_name and not naming.relative_path_problems(file_name)
+            else None,
+            "facts": {
+                "title": name,
+                "base_model": _text(version.get("baseModel")),
+                "trigger_words": _words(version.get("trainedWords")) or None,
+                "description": _text(version.get("description")),
+                "civitai_type": _text(model.get("type")),
+                "scan": _scan(file),
+                "published_at": _text(version.get("publishedAt")),
+            },
+        }
+
     def _match(self, digest: str, entry: Mapping[str, JsonValue]) -> Match:
         model_id, version_id = entry["model_id"], entry["version_id"]
-        at = datetime.fromtimestamp(entry.get("_fetched_at", self._clock()), UTC)
+        at = datetime.fromtimestamp(entry["fetched_at"], UTC)
         return Match(
             PROVIDER,
             Standing.VERIFIED,
@@ -144,28 +204,11 @@ class Civitai:
         )
 
 
-def _entry(version: Mapping[str, JsonValue], file: Mapping[str, JsonValue]) -> JsonValue:
-    """What is kept of a version and one of its files; ``None`` where the ids are none."""
-    model_id, version_id = version.get("modelId"), version.get("id")
-    if type(model_id) is not int or type(version_id) is not int:
-        return None
-    model = _dict(version.get("model"))
-    name, file_name = _text(model.get("name")), _text(file.get("name"))
-    return {
-        "model_id": model_id,
-        "version_id": version_id,
-        "name": " ".join(part for part in (name, _text(version.get("name"))) if part) or None,
-        "file": file_name if file_name and not naming.relative_path_problems(file_name) else None,
-        "facts": {
-            "title": name,
-            "base_model": _text(version.get("baseModel")),
-            "trigger_words": _words(version.get("trainedWords")) or None,
-            "description": _text(version.get("description")),
-            "civitai_type": _text(model.get("type")),
-            "scan": _scan(file),
-            "published_at": _text(version.get("publishedAt")),
-        },
-    }
+def _json(response: Response) -> Mapping[str, JsonValue]:
+    try:
+        return _dict(response.json() if response.status == 200 else None)
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _scan(file: Mapping[str, JsonValue]) -> str | None:
