@@ -203,6 +203,13 @@ def hub_clients(session: nox.Session, client: str) -> None:
 
 
 @nox.session
+def live(session: nox.Session) -> None:
+    """Ask the real hosts whether they still answer as the fakes do; needs a network."""
+    install_packages(session)
+    session.run("python", "-m", "tests.live.smoke")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, on an otherwise idle machine; writes docs/speed.md unless ``-k`` is given."""
     install_packages(session, *group("bench"))
