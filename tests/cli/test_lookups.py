@@ -14,6 +14,7 @@ from tests.support.fake_hub import (
     CivitaiFile,
     CivitaiVersion,
     FakeHub,
+    FakeRepo,
     Fault,
     NoAnswer,
     Stall,
@@ -289,6 +290,12 @@ class TestStatus:
         result = online("lookup", origins.published)
         assert "waiting 3 s for http" in result.stderr
         assert result.exit_code == 0
+
+
+def test_a_repository_of_old_is_found_under_its_new_name(online: Cellar, fake_hub: FakeHub) -> None:
+    fake_hub.add(FakeRepo("acme/gpt2", {"model.safetensors": safetensors_bytes(seed=8)}))
+    fake_hub.hub.renamed["acme/old"] = "acme/gpt2"
+    assert online("index-repo", "-q", "acme/old").stdout == "acme/gpt2\n"
 
 
 def test_index_repo(online: Cellar, origins: Origins) -> None:

@@ -103,7 +103,7 @@ class HubClient:
         Raises:
             NetworkError: the Hub could not be asked.
         """
-        if not naming.is_repo_id(repo_id):
+        if not naming.is_repo_id(repo_id, bare=True):
             return None
         query = "blobs=true&securityStatus=true"
         request = Request("GET", f"{self.endpoint}/api/models/{repo_id}?{query}", bucket="api")

@@ -45,7 +45,7 @@ def found_repos(document: JsonValue) -> tuple[FoundRepo, ...]:
     found = []
     for entry in document if isinstance(document, list) else []:
         repo_id = _dict(entry).get("id") or _dict(entry).get("modelId")
-        if isinstance(repo_id, str) and naming.is_repo_id(repo_id):
+        if isinstance(repo_id, str) and naming.is_repo_id(repo_id, bare=True):
             siblings = _dict(entry).get("siblings")
             found.append(FoundRepo(repo_id, tuple(path for path, _ in _siblings(siblings))))
     return tuple(found)
@@ -58,7 +58,7 @@ def repository(document: JsonValue, *, fetched_at: str) -> Repository | None:
     """
     entry = _dict(document)
     repo_id, commit = entry.get("id"), entry.get("sha")
-    if not isinstance(repo_id, str) or not naming.is_repo_id(repo_id):
+    if not isinstance(repo_id, str) or not naming.is_repo_id(repo_id, bare=True):
         return None
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         return None
