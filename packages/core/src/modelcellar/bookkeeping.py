@@ -163,9 +163,8 @@ class Bookkeeper:
 
     def rewrite(self, staging: Staging, found: Sequence[Manifest]) -> None:
         """Replace the manifests of existing models; within a :meth:`change`."""
-        self.store.stage_manifests(staging, found)
-        ids = [manifest.id for manifest in found]
-        self._put(self.store.publish_manifests(staging, ids, replacing=True))
+        staged = self.store.stage_manifests(staging, found)
+        self._put(self.store.publish_manifests(staging, staged, replacing=True))
 
     def remove(self, entry_id: str, model_ids: Iterable[str]) -> None:
         """Move models to the trash: catalog row, manifest, content; within a :meth:`change`."""
@@ -192,14 +191,14 @@ class Bookkeeper:
     def _publish_new(self, staging: Staging, chosen: Sequence[StagedModel]) -> list[CatalogRow]:
         # Staged before the content is published: a process that dies in between has left what the
         # next one needs to finish its work.
-        self.store.stage_manifests(staging, [model.manifest for model in chosen])
+        staged = self.store.stage_manifests(staging, [model.manifest for model in chosen])
         ids = [model.manifest.id for model in chosen]
         contents = [model.content for model in chosen]
         rows: list[CatalogRow] = []
         try:
             if not all(self.store.publish_content(list(zip(contents, ids, strict=True)))):
                 raise FileExistsError(errno.EEXIST, "taken meanwhile", str(self.store.root))
-            rows = self.store.publish_manifests(staging, ids, replacing=False)
+            rows = self.store.publish_manifests(staging, staged, replacing=False)
         finally:
             if not rows:
                 # The originals are as they were, and nothing may be left that no one sees.
@@ -230,8 +229,8 @@ class Bookkeeper:
         self.store.set_content_aside(present.id)
         if not all(self.store.publish_content([(model.content, present.id)])):
             raise FileExistsError(errno.EEXIST, "taken meanwhile", str(self.store.root))
-        self.store.stage_manifests(staging, [mended])
-        self._put(self.store.publish_manifests(staging, [mended.id], replacing=True))
+        staged = self.store.stage_manifests(staging, [mended])
+        self._put(self.store.publish_manifests(staging, staged, replacing=True))
         return Outcome(mended, duplicate=False, mended=True)
 
     def is_well(self, found: Manifest) -> bool:

@@ -140,8 +140,7 @@ def _block(value: JsonValue) -> str:
     return _json(value)
 
 
-def _json(value: JsonValue) -> str:
-    return json.dumps(value, ensure_ascii=False)
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def is_writable(manifest: Manifest) -> bool:

@@ -161,19 +161,27 @@ class Store:
                 chmod(content, 0o755)
                 content.rename(staging.new_folder() / "withdrawn")
 
-    def stage_manifests(self, staging: Staging, found: Sequence[Manifest]) -> None:
-        """Write manifests into the staging folder, where recovery finds them."""
-        for manifest in found:
-            staging.write("manifests", f"{manifest.id}.json", manifests.encode(manifest))
+    def stage_manifests(
+        self, staging: Staging, found: Sequence[Manifest]
+    ) -> list[tuple[Manifest, bytes]]:
+        """Write manifests into the staging folder, where recovery finds them; each as written."""
+        written = [(manifest, manifests.encode(manifest)) for manifest in found]
+        for manifest, data in written:
+            staging.write("manifests", f"{manifest.id}.json", data)
+        return written
 
     def publish_manifests(
-        self, staging: Staging, model_ids: Sequence[str], *, replacing: bool
+        self, staging: Staging, staged: Sequence[tuple[Manifest, bytes]], *, replacing: bool
     ) -> list[CatalogRow]:
         """Publish staged manifests durably and return the rows they make."""
-        staged = staging.path / "manifests"
-        items = [(staged / f"{name}.json", self.manifest_path(name)) for name in model_ids]
+        folder = staging.path / "manifests"
+        names = [f"{manifest.id}.json" for manifest, _ in staged]
+        items = [(folder / name, self.root / "manifests" / name) for name in names]
         hashing.publish(items, replace=replacing)
-        return [self.read_row(model_id) for model_id in model_ids]
+        return [
+            CatalogRow(manifest, data, path.stat().st_mtime_ns)
+            for (manifest, data), (_, path) in zip(staged, items, strict=True)
+        ]
 
     def read_row(self, model_id: str) -> CatalogRow:
         """One manifest from disk.
