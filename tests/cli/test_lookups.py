@@ -281,6 +281,28 @@ class TestStatus:
         assert "left alone since" in online("status").stdout
         assert online("status", "-q").stdout == f"{fake_hub.hub_url}\n"
 
+    def test_what_is_left_of_quotas(
+        self, online: Cellar, origins: Origins, fake_hub: FakeHub
+    ) -> None:
+        fake_hub.clock.set(time.time())
+        online("lookup", origins.published)
+        hosts = online("status", "--json").json()["network"]["hosts"]
+        (hub,) = (one for one in hosts if one["origin"] == fake_hub.hub_url)
+        quotas = {one["bucket"]: (one["left"], one["limit"]) for one in hub["quotas"]}
+        calls = len(fake_hub.log.of("hub", containing="/api/models"))
+        assert quotas["api"] == (500 - calls, 500)
+        assert "api: " in online("status").stdout
+
+    def test_a_used_up_quota_is_waited_for_and_told_once(
+        self, online: Cellar, origins: Origins, fake_hub: FakeHub
+    ) -> None:
+        online("import", "--no-lookup", origins.folder)
+        for _ in range(3):
+            fake_hub.chaos.add(TooMany.quota(3), host="hub", path="/api/models", times=1)
+        result = online("enrich")
+        assert result.exit_code == 0
+        assert result.stderr.count("waiting 4 s for") == 1
+
     def test_without_a_library(self, online: Cellar) -> None:
         assert online("status", "--json").json()["library"] is None
         assert "none yet" in online("status").stdout

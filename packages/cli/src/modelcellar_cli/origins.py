@@ -1,5 +1,6 @@
 """Where files are from, as every command writes it."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,12 @@ __all__ = ["match_to_json", "talk_of_pending", "talk_of_wait"]
 
 SHORT_WAIT_S = 2.0
 """Shorter waits are not worth a line."""
+WHY_WAIT = {
+    "quota": "its quota is used up",
+    "pace": "its quota is nearly used up",
+    "refused": "it asked for fewer calls",
+    "retry": "it did not answer; it is tried again",
+}
 
 
 def match_to_json(match: "Match") -> dict[str, Any]:
@@ -35,16 +42,20 @@ def match_to_json(match: "Match") -> dict[str, Any]:
     }
 
 
-def talk_of_wait(options: Options) -> Callable[["Wait"], None]:
-    """Tells the person about each longer wait for a host's quota."""
+def talk_of_wait(
+    options: Options, *, clock: Callable[[], float] = time.monotonic
+) -> Callable[["Wait"], None]:
+    """Tells the person about each longer wait for a host, once for all calls that wait together."""
+    told_until: dict[str, float] = {}
 
     def tell(wait: "Wait") -> None:
-        if wait.seconds >= SHORT_WAIT_S:
-            talk(
-                options,
-                f"waiting {wait.seconds:.0f} s for {show_text(wait.origin)}: "
-                f"{show_text(wait.reason)} (Ctrl-C stops)",
-            )
+        until = clock() + wait.seconds
+        is_new = until > told_until.get(wait.origin, 0.0) + SHORT_WAIT_S
+        if wait.seconds >= SHORT_WAIT_S and is_new:
+            told_until[wait.origin] = until
+            why = WHY_WAIT.get(wait.reason, wait.reason)
+            host = show_text(wait.origin)
+            talk(options, f"waiting {wait.seconds:.0f} s for {host}: {why} (Ctrl-C stops)")
 
     return tell
 

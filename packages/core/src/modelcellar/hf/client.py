@@ -29,6 +29,8 @@ __all__ = ["FoundPage", "HubClient"]
 CARD_S = 7 * 24 * 3600.0
 MAX_CARD_BYTES = 1 << 20
 LISTED_AT_ONCE = 100
+PATIENCE_S = 400.0
+"""A window of the Hub's quotas lasts 300 s, and who asks about many files waits for the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class HubClient:
 
     async def _ask(self, request: Request, lifetime_s: float) -> Answer:
         headers = authorization_for(request.url, self._token, endpoint=self.endpoint)
-        request = replace(request, headers=headers)
+        request = replace(request, headers=headers, deadline_s=PATIENCE_S)
         return await cached_request(
             self._network, self._cache, request, lifetime_s=lifetime_s, refresh=self._refresh
         )

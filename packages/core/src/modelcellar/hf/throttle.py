@@ -61,6 +61,7 @@ class HubThrottle(Pausing):
         super().__init__(origin, waiting)
         self._buckets = {name: _Bucket(limit) for name, limit in ANONYMOUS.items()}
         self._file = None if folder is None else QuotaFile(folder, origin, is_signed_in)
+        self._has_learned = False
         self._take_over()
 
     def saw(self, bucket: str, status: int, headers: Mapping[str, str]) -> None:
@@ -72,6 +73,7 @@ class HubThrottle(Pausing):
         now = self._waiting.wall()
         quotas = parse_quotas(headers)
         is_important = False
+        self._has_learned |= bool(quotas)
         for quota in quotas:
             is_important |= self._learn(quota, now)
         if status == TOO_MANY_REQUESTS:
@@ -108,6 +110,11 @@ class HubThrottle(Pausing):
             for name, one in self._buckets.items()
             if one.is_known(now)
         )
+
+    def remember(self) -> None:
+        """Share what answers of this run said, if any did."""
+        if self._has_learned:
+            self._share(self._waiting.wall())
 
     def _book(self, bucket: str, now: float, limit_s: float) -> tuple[float, str]:
         self._take_over()

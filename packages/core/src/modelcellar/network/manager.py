@@ -100,6 +100,8 @@ class NetworkManager:
     async def aclose(self) -> None:
         """Close all connections; after that there are no more calls."""
         self._is_closed = True
+        for host in self._hosts.values():
+            host.throttle.remember()
         await self._around.transport.aclose()
 
     async def request(self, request: Request) -> Response:

@@ -70,6 +70,10 @@ class Throttle(Protocol):
         """What is known to be left."""
         ...
 
+    def remember(self) -> None:
+        """Write down what is known, for those who come after."""
+        ...
+
 
 ThrottleFactory = Callable[[str, Waiting], Throttle]
 """Makes the throttle of an origin."""
@@ -148,6 +152,9 @@ class Pausing(ABC):
 
 class PoliteThrottle(Pausing):
     """For hosts that say nothing until it is too much: a refusal pauses all calls to the host."""
+
+    def remember(self) -> None:
+        """Nothing is known that outlives the run."""
 
     def _book(self, bucket: str, now: float, limit_s: float) -> tuple[float, str]:  # noqa: ARG002
         return 0.0, ""
