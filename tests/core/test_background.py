@@ -10,6 +10,7 @@ from modelcellar.background import BackgroundLookup
 from modelcellar.config import Settings, load_settings
 from modelcellar.content import file_records
 from modelcellar.io.manager import IoManager
+from modelcellar.lookups import index_repositories
 from modelcellar.records import FileRecord, HashedFile
 from modelcellar.sources import Source, find_sources
 from tests.support.fake_hub import FakeHub, Stall
@@ -74,8 +75,23 @@ def test_who_does_not_answer_is_given_up(
     source = source_of(origins.published)
     lookup.ask(source, "it", records_of(source))
     began = time.monotonic()
-    assert lookup.finish() == {}
+    answers = lookup.finish()
     assert time.monotonic() - began < 2
+    # What was known without any host is told, and that nobody has been asked.
+    assert all(one.pending is not None for one in answers.get("it", ()))
+
+
+def test_what_was_listed_before_is_known_whoever_does_not_answer(
+    origins: Origins, settings: Settings, fake_hub: FakeHub
+) -> None:
+    index_repositories(["someone/epicrealism"], settings)
+    fake_hub.chaos.add(Stall(30.0, None), times=None)
+    lookup = BackgroundLookup(settings, grace_s=3)
+    source = source_of(origins.published)
+    lookup.ask(source, "it", records_of(source))
+    (answer,) = lookup.finish()["it"]
+    assert answer.is_verified
+    assert answer.pending is not None  # its page has not been seen yet
 
 
 def test_it_ends_by_itself(origins: Origins, settings: Settings) -> None:
@@ -102,5 +118,5 @@ def test_an_index_that_cannot_be_opened_fails_no_import(
     lookup = BackgroundLookup(settings, grace_s=5)
     source = source_of(origins.published)
     lookup.ask(source, "it", records_of(source))
-    assert lookup.finish() == {}
-    assert "not looked up" in caplog.text
+    assert lookup.finish()["it"][0].is_verified  # by an index that lasts as long as the import
+    assert "what was listed before is not used" in caplog.text

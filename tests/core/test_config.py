@@ -10,7 +10,7 @@ from modelcellar.records import DriveKind, DriveOverride
 
 NAMES = (
     *("library", "offline", "min_free_bytes", "lock_timeout_s", "reflink", "drive", "lookup"),
-    *("hub_endpoint", "hub_home", "hub_cache", "civitai_endpoint", "civarchive_endpoint"),
+    *("hub_endpoint", "hub_home", "civitai_endpoint", "civarchive_endpoint"),
 )
 FLAGS = {
     "library": "/f",
@@ -22,7 +22,6 @@ FLAGS = {
     "lookup": False,
     "hub_endpoint": "https://f",
     "hub_home": "/f/home",
-    "hub_cache": "/f/cache",
     "civitai_endpoint": "https://f:8443",
     "civarchive_endpoint": "http://127.0.0.1:1",
 }
@@ -36,22 +35,19 @@ ENVIRON = {
     "MODELCELLAR_LOOKUP": "0",
     "HF_ENDPOINT": "https://e/",
     "HF_HOME": "/e/home",
-    "HF_HUB_CACHE": "/e/cache",
     "MODELCELLAR_CIVITAI_ENDPOINT": "https://e/civitai",
     "MODELCELLAR_CIVARCHIVE_ENDPOINT": "http://localhost:2",
 }
 FILE = (
     'library = "/c"\noffline = true\nmin_free_bytes = 2\nlock_timeout_s = 2\n'
     'reflink = "never"\ndrive = "c=hdd"\nlookup = false\nhub_endpoint = "https://c"\n'
-    'hub_home = "/c/home"\nhub_cache = "/c/cache"\ncivitai_endpoint = "https://c"\n'
+    'hub_home = "/c/home"\ncivitai_endpoint = "https://c"\n'
     'civarchive_endpoint = "http://[::1]:3"\n'
 )
 
-HOSTS_F = ("https://f", Path("/f/home"), Path("/f/cache"), "https://f:8443", "http://127.0.0.1:1")
-HOSTS_E = (
-    *("https://e", Path("/e/home"), Path("/e/cache"), "https://e/civitai", "http://localhost:2"),
-)
-HOSTS_C = ("https://c", Path("/c/home"), Path("/c/cache"), "https://c", "http://[::1]:3")
+HOSTS_F = ("https://f", Path("/f/home"), "https://f:8443", "http://127.0.0.1:1")
+HOSTS_E = (*("https://e", Path("/e/home"), "https://e/civitai", "http://localhost:2"),)
+HOSTS_C = ("https://c", Path("/c/home"), "https://c", "http://[::1]:3")
 HDD_F = (DriveOverride("/f", DriveKind.HDD),)
 SSD_E = (DriveOverride("/e", DriveKind.SSD),)
 HDD_C = (DriveOverride("c", DriveKind.HDD),)
@@ -182,6 +178,7 @@ BAD = [
     ("civitai_endpoint", "MODELCELLAR_CIVITAI_ENDPOINT", "ftp://h", '"ftp://h"'),
     ("civarchive_endpoint", "MODELCELLAR_CIVARCHIVE_ENDPOINT", "", '"https://h?q"'),
     ("hub_home", "HF_HOME", "", '""'),
+    ("hub_endpoint", "HF_ENDPOINT", "https://:sEcret@h", '"https://:sEcret@h"'),
 ]
 
 
@@ -297,6 +294,7 @@ def test_drives_as_a_list_with_paths_made_absolute(
     assert [one.place for one in settings.drive] == [f"{home}/models", f"{tmp_path}/x", "sdb"]
 
 
-def test_the_hub_s_downloads_lie_in_its_home_unless_said_otherwise(config_file: Path) -> None:
-    settings, _ = load_settings(environ={"HF_HOME": "/h"}, config_file=config_file)
-    assert (settings.hub_home, settings.hub_cache) == (Path("/h"), Path("/h/hub"))
+def test_a_password_in_an_address_is_not_shown(config_file: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        load_settings(environ={"HF_ENDPOINT": "https://bob:sEcret@h"}, config_file=config_file)
+    assert "sEcret" not in str(error.value) + error.value.hint

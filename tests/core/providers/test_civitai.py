@@ -75,7 +75,7 @@ def test_refresh_asks_again(fake_hub: FakeHub, tmp_path: Path) -> None:
 
 def test_a_captive_portal_is_no_answer(fake_hub: FakeHub, tmp_path: Path) -> None:
     fake_hub.chaos.add(Portal(), host="civitai", times=None)
-    with pytest.raises(AnswerRefusedError, match="no list of model versions"):
+    with pytest.raises(AnswerRefusedError, match="no answer that makes sense"):
         ask_civitai(fake_hub, tmp_path, lambda civitai: civitai.by_sha256(["0" * 64]))
 
 

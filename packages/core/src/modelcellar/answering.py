@@ -125,9 +125,24 @@ async def _answer(
     for ask in asks:
         # Reads what other tools wrote beside the files, and small files once more.
         questions += await asyncio.to_thread(_questions, ask)
-    answers = iter(await hosts.identifier.identify(questions))
-    for ask in asks:
-        on_answer(ask.key, [next(answers) for record in ask.records if not record.is_companion])
+    found = [hosts.identifier.known(question) for question in questions]
+    places = [
+        place for place, ask in enumerate(asks) for record in ask.records if not record.is_companion
+    ]
+
+    def tell(which: int) -> None:
+        mine = [answer for place, answer in zip(places, found, strict=True) if place == which]
+        on_answer(asks[which].key, mine)
+
+    # What is known without a host is there even if none of them answers in time.
+    for which in range(len(asks)):
+        tell(which)
+
+    def on_found(number: int, answer: Identification) -> None:
+        found[number] = answer
+        tell(places[number])
+
+    await hosts.identifier.identify(questions, on_answer=on_found)
 
 
 def _questions(ask: Ask) -> list[Question]:

@@ -56,7 +56,6 @@ class Settings:
     lookup: bool = True
     hub_endpoint: str = "https://huggingface.co"
     hub_home: Path = field(default_factory=_default_hub_home)
-    hub_cache: Path = field(default_factory=lambda: _default_hub_home() / "hub")
     civitai_endpoint: str = "https://civitai.com"
     civarchive_endpoint: str = "https://civarchive.com"
 
@@ -144,9 +143,12 @@ def _parse_endpoint(text: object) -> str:
         parts = urlsplit("")
     is_loopback = parts.hostname is not None and is_loopback_host(parts.hostname)
     usable = parts.scheme == "https" or (parts.scheme == "http" and is_loopback)
-    if not usable or not parts.hostname or parts.query or parts.fragment or parts.username:
+    # A password would be shown, logged and kept with everything that the host says.
+    has_user = "@" in parts.netloc
+    if not usable or not parts.hostname or parts.query or parts.fragment or has_user:
+        shown = "an address with a user in it" if has_user else repr(text)
         raise UsageError(
-            f"{text!r} is no address of a host",
+            f"{shown} is no address of a host",
             "Write for example https://huggingface.co; http:// is for this machine only.",
         )
     return parts.geturl()
@@ -206,7 +208,6 @@ _RULES = (
     _Rule("lookup", "MODELCELLAR_LOOKUP", _parse_bool),
     _Rule("hub_endpoint", "HF_ENDPOINT", _parse_endpoint),
     _Rule("hub_home", "HF_HOME", _parse_path),
-    _Rule("hub_cache", "HF_HUB_CACHE", _parse_path),
     _Rule("civitai_endpoint", "MODELCELLAR_CIVITAI_ENDPOINT", _parse_endpoint),
     _Rule("civarchive_endpoint", "MODELCELLAR_CIVARCHIVE_ENDPOINT", _parse_endpoint),
 )
@@ -241,8 +242,6 @@ def load_settings(
                 settings = replace(settings, **{rule.field: rule.parse(raw)})
             except UsageError as error:
                 raise UsageError(f"{rule.field} ({origin}): {error.message}", error.hint) from None
-        if rule.field == "hub_home":
-            settings = replace(settings, hub_cache=settings.hub_home / "hub")
         shown.append(Setting(rule.field, _shown(getattr(settings, rule.field)), origin))
     return settings, tuple(shown)
 

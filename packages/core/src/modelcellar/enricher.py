@@ -1,5 +1,6 @@
 """Looks up where models of the library are from, and writes what is found into their manifests."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -80,12 +81,16 @@ class Enricher:
             model.answers[place] = answer
             if len(model.answers) == model.files:
                 self._ready.append(model)
+
+        asking = asyncio.create_task(self._identifier.identify(questions, on_answer=on_answer))
+        try:
+            while not asking.done():
+                await asyncio.wait([asking], timeout=1.0)
                 if self._is_time():
                     self._write()
-
-        try:
-            await self._identifier.identify(questions, on_answer=on_answer)
+            await asking
         finally:
+            asking.cancel()
             self._write()
         order = {manifest.id: place for place, manifest in enumerate(found)}
         results = sorted(self._results, key=lambda one: order[one.model_id])
@@ -93,11 +98,11 @@ class Enricher:
 
     def _is_time(self) -> bool:
         waited_s = time.monotonic() - self._written_at
-        return len(self._ready) >= WRITE_MODELS or waited_s >= WRITE_EVERY_S
+        return len(self._ready) >= WRITE_MODELS or bool(self._ready and waited_s >= WRITE_EVERY_S)
 
     def _write(self) -> None:
         """Write what was found about the models that are ready, as a part of one change."""
-        ready, self._ready = self._ready, []
+        ready = list(self._ready)
         self._written_at = time.monotonic()
         verdicts = {model.before.id: _verdict(model) for model in ready}
         after = {model.before.id: model.before for model in ready}
@@ -107,6 +112,7 @@ class Enricher:
         elif ready:
             unsure = {key for key, (_, why) in verdicts.items() if why is not None}
             after = self._rewrite({key: found for key, (found, _) in verdicts.items()}, unsure)
+        del self._ready[: len(ready)]  # not before they are written: what fails is told of as it is
         for model in ready:
             model_id = model.before.id
             matches, pending = verdicts[model_id]

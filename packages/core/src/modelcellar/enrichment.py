@@ -45,7 +45,7 @@ def enriched(manifest: Manifest, matches: Sequence[Match], *, at: str) -> Manife
     if not is_better(identity, manifest.identity):
         identity = manifest.identity
     facts = dict(manifest.facts)
-    for match in sorted(matches, key=_order):
+    for match in reversed(_voices(matches, identity)):
         if match.status is not Standing.CANDIDATE:
             for name, value in _fields(match).items():
                 fact = Fact(
@@ -55,6 +55,19 @@ def enriched(manifest: Manifest, matches: Sequence[Match], *, at: str) -> Manife
                     facts[name] = fact
     found = replace(manifest, identity=identity, facts=facts)
     return manifest if found == manifest else found
+
+
+def _voices(matches: Sequence[Match], identity: Identity) -> list[Match]:
+    """One match of each provider, best first; of that of the identity the one of its place.
+
+    The same bytes may lie in many repositories, and what their cards say must not be mixed.
+    """
+    voices: dict[str, Match] = {}
+    for match in sorted(matches, key=_order, reverse=True):
+        if match.provider == identity.provider and match.repo_id != identity.repo_id:
+            continue
+        voices.setdefault(match.provider, match)
+    return list(voices.values())
 
 
 def is_better(new: Identity, old: Identity) -> bool:

@@ -1,17 +1,23 @@
 """Everybody who may know where a file is from, wired together for one command."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+import asyncio
+import logging
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from modelcellar.config import Settings, cache_folder, state_folder
+from modelcellar.errors import LibraryBusyError, LibraryFormatError
 from modelcellar.hf.answers import AnswerCache
 from modelcellar.hf.client import HubClient
 from modelcellar.hf.metadata_lookup import HubLookup
 from modelcellar.hf.oid_index import OidIndex
 from modelcellar.hf.throttle import HubThrottle
 from modelcellar.identification import Identifier
+from modelcellar.network.executor import DaemonExecutor
 from modelcellar.network.http import origin_of
 from modelcellar.network.manager import NetworkManager
 from modelcellar.network.throttling import Wait
@@ -19,7 +25,9 @@ from modelcellar.network.tokens import read_hub_token
 from modelcellar.providers.civarchive import CivArchive
 from modelcellar.providers.civitai import Civitai
 
-__all__ = ["Hosts", "open_hosts", "open_oids"]
+__all__ = ["Hosts", "open_hosts"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +40,18 @@ class Hosts:
     identifier: Identifier
 
 
-def open_oids() -> OidIndex:
-    """The index of what repositories hold, in the user's state folder.
-
-    Raises:
-        LibraryFormatError: the file belongs to another program or to a newer version.
-        OSError: the disk is full or fails.
-    """
-    return OidIndex(state_folder() / "oids.db")
+@contextmanager
+def _open_oids() -> Iterator[OidIndex]:
+    """The index of what repositories hold; where it cannot be opened, an empty one for this run."""
+    with ExitStack() as at_end:
+        try:
+            oids = OidIndex(state_folder() / "oids.db")
+        except (LibraryBusyError, LibraryFormatError, OSError) as error:
+            log.warning("what was listed before is not used, nor kept: %s", error)
+            folder = at_end.enter_context(tempfile.TemporaryDirectory())
+            oids = OidIndex(Path(folder, "oids.db"))
+        at_end.callback(oids.close)
+        yield oids
 
 
 @asynccontextmanager
@@ -47,30 +59,29 @@ async def open_hosts(
     settings: Settings,
     *,
     refresh: bool = False,
-    retry_now: bool = False,
     on_wait: Callable[[Wait], None] | None = None,
 ) -> AsyncIterator[Hosts]:
     """The hosts that the settings name; they are let go of at the end.
 
     Args:
-        refresh: ask again whatever is remembered.
-        retry_now: ask hosts at once that are left alone because they failed.
+        refresh: ask again whatever is remembered, also hosts that are left alone for failing.
         on_wait: told of every wait for a host's quota.
 
     Raises:
-        LibraryFormatError, OSError: as for :func:`open_oids`.
+        OSError: no file can be made anywhere.
     """
-    token = read_hub_token()
+    # Name look-ups and reads of files run there, and must not hold up the end of the command.
+    asyncio.get_running_loop().set_default_executor(DaemonExecutor())
+    token = read_hub_token(home=settings.hub_home)
     hub_origin = origin_of(settings.hub_endpoint)
     throttle = partial(HubThrottle, folder=state_folder(), is_signed_in=token is not None)
     with ExitStack() as at_end:
-        oids = open_oids()
-        at_end.callback(oids.close)
+        oids = at_end.enter_context(_open_oids())
         cache = AnswerCache(cache_folder() / "answers.db")
         at_end.callback(cache.close)
         async with NetworkManager(
             offline=settings.offline,
-            retry_now=retry_now,
+            retry_now=refresh,
             state_folder=state_folder(),
             throttles={hub_origin: throttle},
             on_wait=on_wait,

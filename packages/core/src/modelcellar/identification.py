@@ -7,10 +7,16 @@ CivArchive, a call a file, whose leads are followed to the Hub. What is proved i
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-from modelcellar.errors import LibraryBusyError, LibraryFormatError, NetworkError
+from modelcellar.errors import (
+    HostUnavailableError,
+    LibraryBusyError,
+    LibraryFormatError,
+    NetworkError,
+)
 from modelcellar.hf.metadata_lookup import PROVIDER as HUB
 from modelcellar.hf.metadata_lookup import Calls, HubLookup
 from modelcellar.hf.names import parse_name
@@ -29,6 +35,8 @@ FEW = 8
 """So many files are asked about one by one where that may help; of a library it would be rude."""
 CALLS_TO_PREPARE = 2
 """A search and a listing; what is not found by them waits for the digest."""
+LEFT_ALONE_S = 30.0
+_BAD_ANSWERS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 _WORTH = {Standing.VERIFIED: 0, Standing.CLAIMED: 1, Standing.CANDIDATE: 2, Standing.UNKNOWN: 3}
 
 
@@ -82,8 +90,7 @@ class _Asked:
         self.matches = list(kept.values())
 
     def answer(self) -> Identification:
-        # Once there is proof nobody needs to be asked again.
-        return Identification(tuple(self.matches), self.pending if self.is_open else None)
+        return Identification(tuple(self.matches), self.pending)
 
 
 class Identifier:
@@ -93,10 +100,12 @@ class Identifier:
         self.hub = hub
         self.civitai = civitai
         self.civarchive = civarchive
+        self._failed: dict[str, tuple[ErrorInfo, float]] = {}
 
     def known(self, question: Question) -> Identification:
         """What is known without asking anybody: listings seen before, records of other tools."""
         asked = self._begin(question)
+        asked.pending = ErrorInfo("not_asked", "nobody has been asked yet", "Run: cellar enrich")
         return asked.answer()
 
     async def identify(
@@ -126,7 +135,7 @@ class Identifier:
             async with gate:
                 for asked in group:
                     await self._ask_by_name(asked, is_one_of_few=len(every) <= FEW)
-                    await self._ask(asked, self._describe(asked))
+                    await self._ask("hub", asked, self._describe(asked))
                     if on_answer is not None:
                         on_answer(numbers[id(asked)], asked.answer())
 
@@ -145,7 +154,14 @@ class Identifier:
     def _begin(self, question: Question) -> _Asked:
         asked = _Asked(question)
         self._ask_index(asked)
-        asked.add(_claimed(claim) for claim in question.claims)
+        sha256, size_bytes = question.subject.sha256, question.subject.size_bytes
+        asked.add(
+            _claimed(claim)
+            for claim in question.claims
+            # What is written down of other bytes is not about this file, whatever lies beside it.
+            if claim.sha256 in (None, sha256 or claim.sha256)
+            and claim.size_bytes in (None, size_bytes)
+        )
         return asked
 
     def _ask_index(self, asked: _Asked) -> None:
@@ -159,30 +175,48 @@ class Identifier:
         for asked in every:
             for claim in asked.question.claims:
                 if asked.is_open and claim.provider == HUB and claim.repo_id:
-                    await self._ask(asked, self._confirm(asked, claim.repo_id))
+                    await self._ask("hub", asked, self._confirm_claim(asked, claim.repo_id))
+
+    async def _confirm_claim(self, asked: _Asked, repo_id: str) -> None:
+        await self._confirm(asked, repo_id)
+        if asked.is_open:
+            # The Hub was asked, and does not publish these bytes there (any more).
+            asked.matches = [
+                replace(
+                    match,
+                    status=Standing.CANDIDATE,
+                    evidence=f"{match.evidence}; the Hub does not publish these bytes there",
+                )
+                if match.repo_id == repo_id and match.status is Standing.CLAIMED
+                else match
+                for match in asked.matches
+            ]
 
     async def _ask_civitai(self, every: Sequence[_Asked]) -> None:
         open_ones = [one for one in every if one.is_open and one.subject.sha256]
         if not open_ones:
             return
-        try:
-            found = await self.civitai.by_sha256([str(one.subject.sha256) for one in open_ones])
-        except NetworkError as error:
-            for asked in open_ones:
-                asked.pending = _info(error)
-            return
+        found: dict[str, Match] = {}
+
+        async def ask() -> None:
+            digests = [str(one.subject.sha256) for one in open_ones]
+            found.update(await self.civitai.by_sha256(digests))
+
+        whole = _Asked(open_ones[0].question)
+        await self._ask("civitai", whole, ask())
         for asked in open_ones:
             match = found.get(str(asked.subject.sha256))
             asked.add([match] if match is not None else [])
+            asked.pending = whole.pending if asked.is_open else None
 
     async def _ask_by_name(self, asked: _Asked, *, is_one_of_few: bool) -> None:
         self._ask_index(asked)  # a listing of its group may have it now
         if asked.is_open:
-            await self._ask(asked, self._search(asked))
+            await self._ask("hub", asked, self._search(asked))
         if asked.is_open and asked.subject.sha256:
-            await self._ask(asked, self._follow_leads(asked))
+            await self._ask("civarchive", asked, self._follow_leads(asked))
         if asked.is_open and asked.subject.tensor_sha256 and is_one_of_few:
-            await self._ask(asked, self._ask_for_tensors(asked))
+            await self._ask("civitai", asked, self._ask_for_tensors(asked))
 
     async def _follow_leads(self, asked: _Asked) -> None:
         leads = await self.civarchive.by_sha256(str(asked.subject.sha256))
@@ -200,24 +234,41 @@ class Identifier:
         asked.add(await self.hub.lookup_by_filename(asked.subject))
 
     async def _describe(self, asked: _Asked) -> None:
-        """What the page of a proved file says, where that is not known yet."""
-        asked.matches = [
-            await self.hub.described(match)
-            if match.provider == HUB and match.status is Standing.VERIFIED
-            else match
-            for match in asked.matches
-        ]
+        """What the page of a proved file says, of the first place if there are many."""
+        if asked.is_open:
+            return
+        asked.pending = None  # who else might have known it does not matter any more
+        for place, match in enumerate(asked.matches):
+            if match.provider == HUB and match.status is Standing.VERIFIED:
+                asked.matches[place] = await self.hub.described(asked.subject, match)
+                return
 
     async def _confirm(self, asked: _Asked, repo_id: str) -> None:
         match = await self.hub.confirm(asked.subject, repo_id)
         asked.add([match] if match is not None else [])
 
-    async def _ask(self, asked: _Asked, call: Awaitable[None]) -> None:
+    async def _ask(self, whom: str, asked: _Asked, call: Coroutine[None, None, None]) -> None:
+        """Wait for ``call``; what goes wrong is noted and stops nobody else.
+
+        Whoever just failed is not asked again for a while: each call of a host that takes it and
+        says nothing costs its whole time limit.
+        """
+        error, until = self._failed.get(whom, (None, 0.0))
+        if error is not None and time.monotonic() < until:
+            call.close()
+            asked.pending = error
+            return
         try:
             await call
-        except NetworkError as error:
-            log.info("%s", error)
-            asked.pending = _info(error)
+        except NetworkError as failure:
+            log.info("%s", failure)
+            asked.pending = ErrorInfo(failure.code, failure.message, failure.hint)
+            if isinstance(failure, HostUnavailableError):
+                self._failed[whom] = (asked.pending, time.monotonic() + LEFT_ALONE_S)
+        except _BAD_ANSWERS as failure:
+            # An answer that nobody thought of must not end the look-ups of a whole library.
+            log.warning("an answer of the %s could not be read: %r", whom, failure)
+            asked.pending = ErrorInfo("answer_refused", f"an answer could not be read ({whom})")
 
 
 def _claimed(claim: Claim) -> Match:
@@ -233,7 +284,3 @@ def _claimed(claim: Claim) -> Match:
         url=claim.url,
         facts=claim.facts,
     )
-
-
-def _info(error: NetworkError) -> ErrorInfo:
-    return ErrorInfo(error.code, error.message, error.hint)

@@ -106,11 +106,11 @@ UPSERT_MODEL = (
 _MANIFEST = "CAST(manifest AS TEXT)"
 UNIDENTIFIED = f"""
 SELECT id FROM models WHERE json_extract({_MANIFEST}, '$.identity.status') IS NOT 'verified'
+OR json_extract({_MANIFEST}, '$.looked_up_at') IS NULL
 ORDER BY json_extract({_MANIFEST}, '$.looked_up_at') IS NOT NULL, id
 """
 NEVER_LOOKED_UP = f"""
 SELECT count(*) FROM models WHERE json_extract({_MANIFEST}, '$.looked_up_at') IS NULL
-AND json_extract({_MANIFEST}, '$.identity.status') IS NOT 'verified'
 """
 
 

@@ -138,9 +138,14 @@ async def _index(
         try:
             for name in dict.fromkeys(names):
                 is_whole = "/" in name
-                ids = [name] if is_whole else await hosts.hub.repositories_of(name, limit=limit)
+                ids = [] if is_whole else await hosts.hub.repositories_of(name, limit=limit)
+                # A name of one word may be an author's, or that of a repository of old.
+                ids = ids or [name]
                 found = [await hosts.hub.repository(repo_id) for repo_id in ids]
                 seen = {one.listing.repo_id: one.listing for one in found if one is not None}
+                for listing in seen.values():
+                    # To be remembered is what they are fetched for: here a full disk is an error.
+                    hosts.oids.add(listing, provider=hosts.hub.endpoint)
                 listings |= seen
                 missing += [] if seen else [name]
         except NetworkError as error:

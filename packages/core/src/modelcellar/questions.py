@@ -19,6 +19,9 @@ MAX_GIT_BYTES = 10 << 20
 """What is larger has to be an LFS object on the Hub, and those have a SHA-256."""
 _PIECE = 1 << 20
 
+_Place = tuple[str, str, str | None]
+"""Provider, repository and commit."""
+
 
 def about_file(
     path: Path,
@@ -89,17 +92,18 @@ def of_whole_model(
 ) -> tuple[tuple[Match, ...], ErrorInfo | None]:
     """What the answers about its files say of a model, best first, and why they may not be all.
 
-    A model of several files is proved only where one place publishes all of them.
+    A model of several files is proved only where one place publishes all of them together: in one
+    commit of one repository.
     """
     pending = next((one.pending for one in answers if one.pending is not None), None)
     if len(answers) == 1:
         return answers[0].matches, pending
-    places: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], Match] = {}
-    worst: dict[tuple[str, str], Standing] = {}
+    places: Counter[_Place] = Counter()
+    first: dict[_Place, Match] = {}
+    worst: dict[_Place, Standing] = {}
     for answer in answers:
         for match in _one_each(answer.matches):
-            place = (match.provider, str(match.repo_id))
+            place = (match.provider, str(match.repo_id), match.revision)
             places[place] += 1
             first.setdefault(place, match)
             if match.status is not Standing.VERIFIED:
@@ -120,7 +124,7 @@ def _one_each(matches: Sequence[Match]) -> Iterator[Match]:
     """The best match of each place: a repository may hold a file twice."""
     seen = set()
     for match in matches:
-        place = (match.provider, match.repo_id)
+        place = (match.provider, match.repo_id, match.revision)
         if match.repo_id is not None and place not in seen:
             seen.add(place)
             yield match

@@ -1,5 +1,6 @@
 """``cellar enrich``: look up where models are from, and keep what is found."""
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from modelcellar_cli.tables import Column
 if TYPE_CHECKING:
     from modelcellar.reports import EnrichReport, EnrichResult
 
+TELL_EVERY_S = 5.0
 COLUMNS = (
     Column("MODEL", cut_order=1),
     Column(
@@ -50,10 +52,19 @@ def command(options: Options, models: tuple[str, ...], refresh: bool, dry_run: b
 
     Exit codes: 0 all asked about, 3 a host could not be asked about some, 9 about none.
     """
+    told = _Told(options)
     with open_library(options) as library:
-        report = library.enrich(
-            models, refresh=refresh, dry_run=dry_run, on_wait=talk_of_wait(options)
-        )
+        try:
+            report = library.enrich(
+                models,
+                refresh=refresh,
+                dry_run=dry_run,
+                on_wait=talk_of_wait(options),
+                on_result=told,
+            )
+        except KeyboardInterrupt:
+            talk(options, f"\nStopped. What was found about {told.text} before is kept.")
+            raise
     _show(options, report)
     waiting = [one for one in report.results if one.pending is not None or one.error is not None]
     if not waiting:
@@ -64,6 +75,27 @@ def command(options: Options, models: tuple[str, ...], refresh: bool, dry_run: b
         talk(options, f"{counted(len(waiting), 'model')} will be asked about by: cellar enrich")
     some = len(waiting) < len(report.results) or any(one.fields for one in waiting)
     return ExitCode.PARTLY_DONE if some or pending is None else ExitCode.UNAVAILABLE
+
+
+class _Told:
+    """Counts results, and says now and then how many there are."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._asked = self._proved = 0
+        self._at = time.monotonic()
+
+    def __call__(self, result: "EnrichResult") -> None:
+        self._asked += 1
+        self._proved += result.identity.status == "verified"
+        if time.monotonic() - self._at >= TELL_EVERY_S:
+            self._at = time.monotonic()
+            talk(self._options, f"{self.text} so far")
+
+    @property
+    def text(self) -> str:
+        """How far it is."""
+        return f"{counted(self._asked, 'model')}, {self._proved:,} proved"
 
 
 def _show(options: Options, report: "EnrichReport") -> None:

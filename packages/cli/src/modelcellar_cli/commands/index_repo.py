@@ -26,7 +26,13 @@ COLUMNS = (Column("REPOSITORY", cut_order=1), Column("FILES", right=True), Colum
 
 @click.command("index-repo", cls=CellarCommand)
 @click.argument("names", nargs=-1, required=True, metavar="AUTHOR_OR_REPO...")
-@click.option("--limit", default=100, show_default=True, help="How many repositories of an author.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many repositories of an author.",
+)
 @click.pass_obj
 def command(options: Options, names: tuple[str, ...], limit: int) -> int:
     """Fetch what is in repositories of the Hub, so that their files are known without it.
@@ -42,6 +48,7 @@ def command(options: Options, names: tuple[str, ...], limit: int) -> int:
     from modelcellar.lookups import index_repositories
 
     settings, _ = load_settings(flags=options.flags())
+    names = tuple(_name_in(text, settings.hub_endpoint) for text in names)
     report = index_repositories(names, settings, limit=limit, on_wait=talk_of_wait(options))
     if options.json:
         emit_json(_to_json(report))
@@ -58,6 +65,19 @@ def command(options: Options, names: tuple[str, ...], limit: int) -> int:
     if not report.listings:
         return ExitCode.NOT_FOUND if report.pending is None else ExitCode.UNAVAILABLE
     return ExitCode.PARTLY_DONE if report.missing or report.pending else ExitCode.DONE
+
+
+def _name_in(text: str, endpoint: str) -> str:
+    """The author or repository that is meant: people paste addresses."""
+    from modelcellar.errors import UsageError
+    from modelcellar.naming import is_repo_id
+
+    name = text.removeprefix(f"{endpoint}/").strip("/")
+    if not is_repo_id(name, bare=True):
+        raise UsageError(
+            f"{text!r} is neither an author nor a repository", "Write for example google/gemma-2b."
+        )
+    return name
 
 
 def _to_json(report: "IndexReport") -> dict[str, object]:

@@ -22,6 +22,7 @@ SHOWN_FACTS = (
     *("author", "license", "base_model", "pipeline_tag", "trigger_words", "gated", "scan"),
     *("tags", "description"),
 )
+MODEL_ENDINGS = {".safetensors", ".gguf", ".ckpt", ".pt", ".pth", ".bin", ".onnx"}
 TITLES = {"base_model": "made from", "pipeline_tag": "task", "trigger_words": "triggers"}
 PLAIN_STATUS = {"verified": "proved", "claimed": "said by another tool", "candidate": "maybe"}
 
@@ -69,10 +70,25 @@ def _look_up(options: Options, target: str, refresh: bool) -> "LookupReport":
     on_wait = talk_of_wait(options)
     if Path(target).is_file():
         return lookup_file(Path(target), settings, refresh=refresh, on_wait=on_wait)
+    _refuse_what_is_no_file(Path(target))
     if SHA256.fullmatch(target):
         return lookup_digest(target.lower(), settings, refresh=refresh, on_wait=on_wait)
     with open_library(options) as library:
         return library.lookup(target, refresh=refresh, on_wait=on_wait)
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """A path that is a mistake must not be taken for the name of a model."""
+    import errno
+    import os
+
+    from modelcellar.errors import UsageError
+
+    if path.exists():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise UsageError(f"{path} is {what}", "Give a file, a SHA-256 or a model of the library.")
+    if len(path.parts) > 1 or path.suffix in MODEL_ENDINGS:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def _show(report: "LookupReport") -> None:

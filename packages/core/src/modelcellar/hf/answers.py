@@ -125,6 +125,7 @@ class AnswerCache:
         # Keys still have to tell requests apart where nothing is kept.
         self._spare_salt = os.urandom(SALT_BYTES)
         self._has_warned = False
+        self._is_stuck = False
         self._database: Database | None = None
         try:
             self._database = Database(path, _SCHEMA, lock_timeout_s=lock_timeout_s)
@@ -223,16 +224,19 @@ class AnswerCache:
             )
             work(connection)
 
-        self._attempt(lambda database: database.write(both), None)
+        self._attempt(lambda database: database.write(both), None, is_change=True)
 
-    def _attempt(self, work: Callable[[Database], _T], otherwise: _T) -> _T:
+    def _attempt(
+        self, work: Callable[[Database], _T], otherwise: _T, *, is_change: bool = False
+    ) -> _T:
         database = self._database
-        if database is None:
+        if database is None or (is_change and self._is_stuck):
             return otherwise
         try:
             return work(database)
         except (LibraryBusyError, LibraryFormatError, OSError) as error:
-            # Once is enough where a disk is full.
+            # Once is enough where a disk is full, and each wait for another process takes long.
+            self._is_stuck |= isinstance(error, LibraryBusyError)
             log.log(logging.DEBUG if self._has_warned else logging.WARNING, "%s", error)
             self._has_warned = True
             return otherwise

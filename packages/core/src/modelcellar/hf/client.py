@@ -7,7 +7,7 @@ digests goes into the oid index, so that no file of a repository once seen is as
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from modelcellar import naming
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
@@ -15,12 +15,12 @@ from modelcellar.hf.answers import AnswerCache
 from modelcellar.hf.cache import MODEL_INFO_S, SEARCH_S, Answer, Network, cached_request
 from modelcellar.hf.model_card import summary_of
 from modelcellar.hf.oid_index import OidIndex
+from modelcellar.hf.reading import document_of
 from modelcellar.hf.repositories import FoundRepo, Repository, found_repos, repository
 from modelcellar.network.http import Request
 from modelcellar.network.secret import Secret
 from modelcellar.network.tokens import authorization_for
 from modelcellar.origins import Listing
-from modelcellar.records import JsonValue
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ class HubClient:
         """
         page = await self.search(author=author, limit=min(limit, LISTED_AT_ONCE))
         ids = [repo.repo_id for repo in page.repos]
-        while page.next_url is not None and len(ids) < limit:
+        # A page without a repository is the last one, whatever it says of a next.
+        while page.next_url is not None and page.repos and len(ids) < limit:
             page = await self._page(page.next_url)
             ids += [repo.repo_id for repo in page.repos]
         return ids[:limit]
@@ -110,8 +111,10 @@ class HubClient:
         query = "blobs=true&securityStatus=true"
         request = Request("GET", f"{self.endpoint}/api/models/{repo_id}?{query}", bucket="api")
         answer = await self._ask(request, MODEL_INFO_S)
-        found = repository(_json(answer), fetched_at=answer.fetched_at)
-        if found is None:
+        found = repository(document_of(answer.response), fetched_at=answer.fetched_at)
+        # Renamed repositories are redirected to; nobody else may speak for the one that was asked.
+        path = urlsplit(answer.response.url).path.lower()
+        if found is None or not path.endswith(f"/api/models/{found.listing.repo_id}".lower()):
             return None
         # It may wait for the disk or another process.
         await asyncio.to_thread(self._remember, found.listing)
@@ -143,7 +146,7 @@ class HubClient:
 
     def _remember(self, listing: Listing) -> None:
         try:
-            self.oids.add(listing)
+            self.oids.add(listing, provider=self.endpoint)
         except (LibraryBusyError, LibraryFormatError, OSError) as error:
             # The answer is as good without; it will be asked for once more.
             log.warning("%s is not remembered: %s", listing.repo_id, error)
@@ -151,11 +154,21 @@ class HubClient:
     async def _page(self, url: str) -> FoundPage:
         answer = await self._ask(Request("GET", url, bucket="api"), SEARCH_S)
         link = answer.response.headers.get("link", "")
-        return FoundPage(found_repos(_json(answer)), _next_url(link, self.endpoint))
+        return FoundPage(found_repos(document_of(answer.response)), _next_url(link, self.endpoint))
 
     async def _ask(self, request: Request, lifetime_s: float) -> Answer:
+        request = replace(request, deadline_s=PATIENCE_S)
         headers = authorization_for(request.url, self._token, endpoint=self.endpoint)
-        request = replace(request, headers=headers, deadline_s=PATIENCE_S)
+        answer = await self._cached(replace(request, headers=headers), lifetime_s)
+        is_refused = answer.response.status == 401
+        if not (headers and is_refused) or "x-error-code" in answer.response.headers:
+            return answer
+        # A token that is no good is worse than none: what is public is refused with it as well.
+        log.warning("%s does not accept the token; it is asked without", self.endpoint)
+        self._token = None
+        return await self._cached(request, lifetime_s)
+
+    async def _cached(self, request: Request, lifetime_s: float) -> Answer:
         return await cached_request(
             self._network, self._cache, request, lifetime_s=lifetime_s, refresh=self._refresh
         )
@@ -169,13 +182,3 @@ def _next_url(link: str, endpoint: str) -> str | None:
         if 'rel="next"' in relation and url.startswith(f"{endpoint}/"):
             return url
     return None
-
-
-def _json(answer: Answer) -> JsonValue:
-    """The document of an answer; ``None`` where there is nothing, or something else."""
-    if answer.response.status != 200:
-        return None
-    try:
-        return answer.response.json()
-    except (ValueError, RecursionError):
-        return None

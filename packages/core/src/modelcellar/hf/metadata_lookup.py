@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from modelcellar.hf.client import HubClient
 from modelcellar.hf.names import parse_name
 from modelcellar.hf.oid_index import Sighting
-from modelcellar.hf.ranking import PROVIDER, rank
+from modelcellar.hf.ranking import PROVIDER, rank, verify_hash_match
 from modelcellar.hf.repositories import FoundRepo, Repository
 from modelcellar.hf.searches import repositories_named, searches
 from modelcellar.origins import Match, Standing, Subject
@@ -55,7 +55,12 @@ class HubLookup:
             found += self.hub.oids.by_sha256(subject.sha256)
         if subject.git_sha1 is not None and subject.size_bytes is not None:
             found += self.hub.oids.by_git_sha1(subject.git_sha1, subject.size_bytes)
-        return tuple(self._sighted(one) for one in found if one.provider == PROVIDER)
+        # What another endpoint listed says nothing about this one.
+        return tuple(
+            self._sighted(one)
+            for one in found
+            if one.provider == self.hub.endpoint and verify_hash_match(subject, one.file)
+        )
 
     async def lookup_by_filename(
         self, subject: Subject, *, calls: Calls | None = None
@@ -92,18 +97,21 @@ class HubLookup:
         found = await self.hub.repository(repo_id)
         return None if found is None else self._proved(subject, found)
 
-    async def described(self, match: Match) -> Match:
-        """The match with what the page of its repository says.
+    async def described(self, subject: Subject, match: Match) -> Match:
+        """A proved match with what the page of its repository says.
+
+        A page that does not hold the file any more may be about something else by now.
 
         Raises:
             NetworkError: the Hub could not be asked.
         """
         found = await self.hub.repository(match.repo_id or "")
-        if found is None:
+        proved = None if found is None else self._proved(subject, found)
+        if found is None or proved is None:
             return match
         summary = await self.hub.summary(found)
-        described = self._told(match, found)
-        return replace(described, facts={"description": summary, **described.facts})
+        more = {} if summary is None else {"description": summary}
+        return replace(proved, facts={**more, **proved.facts})
 
     async def _repositories(self, subject: Subject, calls: Calls) -> AsyncGenerator[str]:
         """Where to look, the likeliest first; each search is made when the last led nowhere."""

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelcellar import naming
+from modelcellar.hf.reading import dict_in, text_in, texts_in
 from modelcellar.origins import Listing, RepoFile
 from modelcellar.records import JsonValue
 
 __all__ = ["FoundRepo", "Repository", "found_repos", "repository"]
 
-MAX_TEXT = 2_000
-MAX_TAGS = 64
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _WORDS_OF_TAGS = ("license:", "base_model:", "region:", "arxiv:", "dataset:", "doi:")
 
@@ -44,9 +43,9 @@ def found_repos(document: JsonValue) -> tuple[FoundRepo, ...]:
     """The repositories of an answer of ``GET /api/models``, in its order."""
     found = []
     for entry in document if isinstance(document, list) else []:
-        repo_id = _dict(entry).get("id") or _dict(entry).get("modelId")
+        repo_id = dict_in(entry).get("id") or dict_in(entry).get("modelId")
         if isinstance(repo_id, str) and naming.is_repo_id(repo_id, bare=True):
-            siblings = _dict(entry).get("siblings")
+            siblings = dict_in(entry).get("siblings")
             found.append(FoundRepo(repo_id, tuple(path for path, _ in _siblings(siblings))))
     return tuple(found)
 
@@ -56,7 +55,7 @@ def repository(document: JsonValue, *, fetched_at: str) -> Repository | None:
 
     The key of a digest is ``lfs.sha256`` here and ``lfs.oid`` in other answers.
     """
-    entry = _dict(document)
+    entry = dict_in(document)
     repo_id, commit = entry.get("id"), entry.get("sha")
     if not isinstance(repo_id, str) or not naming.is_repo_id(repo_id, bare=True):
         return None
@@ -71,16 +70,16 @@ def repository(document: JsonValue, *, fetched_at: str) -> Repository | None:
 
 def _siblings(siblings: JsonValue) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
     for sibling in siblings if isinstance(siblings, list) else []:
-        path = _dict(sibling).get("rfilename")
+        path = dict_in(sibling).get("rfilename")
         # A path that leads out of its folder is nobody's file.
         if isinstance(path, str) and not naming.relative_path_problems(path):
-            yield path, _dict(sibling)
+            yield path, dict_in(sibling)
 
 
 def _file(
     path: str, sibling: Mapping[str, JsonValue], issues: Mapping[str, str] | None
 ) -> RepoFile | None:
-    lfs = _dict(sibling.get("lfs"))
+    lfs = dict_in(sibling.get("lfs"))
     sha256 = lfs.get("sha256") or lfs.get("oid")
     size = lfs.get("size", sibling.get("size"))
     git_sha1 = sibling.get("blobId")
@@ -100,31 +99,31 @@ def _file(
 
 def _issues(entry: Mapping[str, JsonValue]) -> dict[str, str] | None:
     """What the Hub's scanners found, by path; ``None`` as long as they are not done."""
-    status = _dict(entry.get("securityRepoStatus"))
+    status = dict_in(entry.get("securityRepoStatus"))
     if status.get("scansDone") is not True:
         return None
     issues = status.get("filesWithIssues")
-    entries = [_dict(issue) for issue in issues] if isinstance(issues, list) else []
-    return {str(one.get("path")): _text(one.get("level")) or "unsafe" for one in entries}
+    entries = [dict_in(issue) for issue in issues] if isinstance(issues, list) else []
+    return {str(one.get("path")): text_in(one.get("level")) or "unsafe" for one in entries}
 
 
 def _facts(entry: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    card = _dict(entry.get("cardData"))
-    tags = [tag for tag in _texts(entry.get("tags")) if not tag.startswith(_WORDS_OF_TAGS)]
-    licenses = [tag[8:] for tag in _texts(entry.get("tags")) if tag.startswith("license:")]
-    base_models = _texts(card.get("base_model"))
+    card = dict_in(entry.get("cardData"))
+    tags = [tag for tag in texts_in(entry.get("tags")) if not tag.startswith(_WORDS_OF_TAGS)]
+    licenses = [tag[8:] for tag in texts_in(entry.get("tags")) if tag.startswith("license:")]
+    base_models = texts_in(card.get("base_model"))
     issues = _issues(entry)
     facts = {
-        "author": _text(entry.get("author")),
-        "license": _text(card.get("license_name"))
-        or _text(card.get("license"))
+        "author": text_in(entry.get("author")),
+        "license": text_in(card.get("license_name"))
+        or text_in(card.get("license"))
         or next(iter(licenses), None),
-        "license_link": _text(card.get("license_link")),
+        "license_link": text_in(card.get("license_link")),
         "tags": tags or None,
         "base_model": base_models[0] if len(base_models) == 1 else base_models or None,
-        "pipeline_tag": _text(entry.get("pipeline_tag")),
-        "library_name": _text(entry.get("library_name")),
-        "trigger_words": _texts(card.get("instance_prompt")) or None,
+        "pipeline_tag": text_in(entry.get("pipeline_tag")),
+        "library_name": text_in(entry.get("library_name")),
+        "trigger_words": texts_in(card.get("instance_prompt")) or None,
         "gated": entry.get("gated") if entry.get("gated") in ("auto", "manual") else None,
         "scan": _scan(issues),
     }
@@ -135,17 +134,3 @@ def _scan(issues: Mapping[str, str] | None) -> str | None:
     if issues is None:
         return None
     return f"the Hub's scanners warn of {len(issues)} files" if issues else "no issue found"
-
-
-def _text(value: JsonValue) -> str | None:
-    return value[:MAX_TEXT].strip() or None if isinstance(value, str) else None
-
-
-def _texts(value: JsonValue) -> list[str]:
-    """One text or a list of them, as cards have both."""
-    values = value if isinstance(value, list) else [value]
-    return [text for text in map(_text, values[:MAX_TAGS]) if text is not None]
-
-
-def _dict(value: JsonValue) -> Mapping[str, JsonValue]:
-    return value if isinstance(value, dict) else {}

@@ -20,7 +20,9 @@ _TRUE = {"1", "on", "yes", "true"}
 _LOG = logging.getLogger(__name__)
 
 
-def read_hub_token(environ: Mapping[str, str] = os.environ) -> Secret | None:
+def read_hub_token(
+    environ: Mapping[str, str] = os.environ, *, home: Path | None = None
+) -> Secret | None:
     """The user's token: from ``HF_TOKEN``, or the file that ``hf auth login`` wrote.
 
     ``HF_HUB_DISABLE_IMPLICIT_TOKEN`` says that none is to be sent unasked. What cannot be a token
@@ -31,7 +33,7 @@ def read_hub_token(environ: Mapping[str, str] = os.environ) -> Secret | None:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         if (text := environ.get(name, "").strip()) != "":
             return _token(text, name)
-    path = _token_path(environ)
+    path = home / "token" if home and not environ.get("HF_TOKEN_PATH") else _token_path(environ)
     try:
         with path.open("rb") as file:
             text = file.read(LONGEST_TOKEN + 1).decode("ascii", "replace").strip()

@@ -162,6 +162,8 @@ class HttpTransport:
             verify=True if self._trust is None else self._trust,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
+            # Plain http is for this machine only, and no proxy needs to see what passes there.
+            mounts={"http://": None},
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
         )
         return self._client

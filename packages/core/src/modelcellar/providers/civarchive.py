@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from modelcellar import naming
 from modelcellar.hf.answers import AnswerCache
 from modelcellar.hf.cache import CIVITAI_HASH_S, LONG_MISS_S, Network, cached_request
+from modelcellar.hf.reading import dict_in, document_of, text_in
 from modelcellar.network.http import Request
 from modelcellar.origins import Match, Standing
 from modelcellar.records import JsonValue
@@ -46,11 +47,7 @@ class CivArchive:
             miss_lifetime_s=LONG_MISS_S,
             refresh=self._refresh,
         )
-        try:
-            document = answer.response.json() if answer.response.status == 200 else None
-        except (ValueError, RecursionError):
-            document = None
-        files = document.get("files") if isinstance(document, dict) else None
+        files = dict_in(document_of(answer.response)).get("files")
         entries = files[:MAX_FILES] if isinstance(files, list) else []
         found = (
             self._match(one, digest, answer.fetched_at) for one in entries if isinstance(one, dict)
@@ -72,14 +69,17 @@ class CivArchive:
             repo_id=repo_id,
             path=path,
             sha256=digest,
-            url=url[:2000],
+            url=text_in(url),
             fetched_at=at,
         )
 
 
 def _hub_place(url: str) -> tuple[str | None, str | None]:
     """Repository and path out of ``.../<owner>/<name>/(resolve|blob)/<revision>/<path>``."""
-    parts = [unquote(part) for part in urlsplit(url).path.strip("/").split("/")]
+    try:
+        parts = [unquote(part) for part in urlsplit(url).path.strip("/").split("/")]
+    except ValueError:
+        return None, None
     repo_id = "/".join(parts[:2])
     if len(parts) < 2 or not naming.is_repo_id(repo_id):
         return None, None

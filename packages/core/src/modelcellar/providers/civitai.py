@@ -4,6 +4,7 @@ Addresses and fields: civitai's ``src/pages/api/v1/model-versions/by-hash``. Dig
 names or files. One call asks for up to 10,000 of them, one more for the details of 100 it knows.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from modelcellar import naming
 from modelcellar.errors import AnswerRefusedError
 from modelcellar.hf.answers import AnswerCache
 from modelcellar.hf.cache import CIVITAI_HASH_S, LONG_MISS_S, Network, cached_request
+from modelcellar.hf.reading import dict_in, dicts_in, document_of, text_in, texts_in
 from modelcellar.network.http import Request, Response, origin_of
 from modelcellar.origins import Match, Standing
 from modelcellar.records import JsonValue
@@ -22,8 +24,6 @@ __all__ = ["PROVIDER", "Civitai"]
 PROVIDER = "civitai"
 DIGESTS_PER_CALL = 10_000
 DETAILS_PER_CALL = 100
-MAX_TEXT = 2_000
-MAX_WORDS = 64
 AUTOV3_DIGITS = 12
 MAX_BODY_BYTES = 64 << 20
 
@@ -64,9 +64,9 @@ class Civitai:
             known = await self._known(asked)
             for some in _chunks([one for one in asked if one in known], DETAILS_PER_CALL):
                 entries |= await self._details(some)
-            for digest in asked:
-                entries.setdefault(digest, None)
-                self._remember(digest, entries[digest])
+            entries |= {digest: entries.get(digest) for digest in asked}
+            # It may wait for the disk or another process.
+            await asyncio.to_thread(self._remember, {one: entries[one] for one in asked})
         found = ((digest, entries[digest]) for digest in wanted)
         return {digest: self._match(digest, entry) for digest, entry in found if entry}
 
@@ -86,10 +86,10 @@ class Civitai:
             miss_lifetime_s=LONG_MISS_S,
             refresh=self._refresh,
         )
-        version = _json(answer.response)
-        for file in _dicts(version.get("files")):
+        version = dict_in(document_of(answer.response))
+        for file in dicts_in(version.get("files")):
             # So short a hash may be another kind of hash of another file.
-            if str(_dict(file.get("hashes")).get("AutoV3")).upper() == autov3:
+            if str(dict_in(file.get("hashes")).get("AutoV3")).upper() == autov3:
                 entry = self._entry(version, file)
                 if entry is not None:
                     match = self._match("", entry)
@@ -110,12 +110,13 @@ class Civitai:
                 is_known = kept.response.status == 200
                 yield digest, kept.response.json() if is_known else None
 
-    def _remember(self, digest: str, entry: JsonValue) -> None:
-        if entry is None:
-            self._cache.put(self._key(digest), _MISS, lifetime_s=LONG_MISS_S)
-            return
-        body = json.dumps(entry).encode()
-        self._cache.put(self._key(digest), Response(200, "", body=body), lifetime_s=CIVITAI_HASH_S)
+    def _remember(self, entries: Mapping[str, JsonValue]) -> None:
+        for digest, entry in entries.items():
+            if entry is None:
+                self._cache.put(self._key(digest), _MISS, lifetime_s=LONG_MISS_S)
+            else:
+                kept = Response(200, "", body=json.dumps(entry).encode())
+                self._cache.put(self._key(digest), kept, lifetime_s=CIVITAI_HASH_S)
 
     def _key(self, digest: str) -> str:
         # No request that is ever made: what is kept is our extract for one digest of many.
@@ -124,7 +125,7 @@ class Civitai:
     async def _known(self, digests: Sequence[str]) -> set[str]:
         """Which of these digests Civitai knows."""
         document = await self._post("by-hash/ids", digests)
-        hashes = (_dict(one).get("hash") for one in document)
+        hashes = (dict_in(one).get("hash") for one in document)
         return {found.lower() for found in hashes if isinstance(found, str)}
 
     async def _details(self, digests: Sequence[str]) -> dict[str, JsonValue]:
@@ -132,11 +133,11 @@ class Civitai:
         wanted = set(digests)
         found: dict[str, JsonValue] = {}
         for version in await self._post("by-hash", digests):
-            for file in _dicts(_dict(version).get("files")):
-                digest = str(_dict(file.get("hashes")).get("SHA256")).lower()
+            for file in dicts_in(dict_in(version).get("files")):
+                digest = str(dict_in(file.get("hashes")).get("SHA256")).lower()
                 # The oldest published version is whose file it is; copies of it came later.
                 if digest in wanted and digest not in found:
-                    found[digest] = self._entry(_dict(version), file)
+                    found[digest] = self._entry(dict_in(version), file)
         return found
 
     async def _post(self, path: str, digests: Sequence[str]) -> list[JsonValue]:
@@ -147,14 +148,10 @@ class Civitai:
             timeout_s=30.0,
             max_bytes=MAX_BODY_BYTES,
         )
-        response = await self._network.request(request)
-        try:
-            document = response.json() if response.status == 200 else None
-        except (ValueError, RecursionError):
-            document = None
+        document = document_of(await self._network.request(request))
         if not isinstance(document, list):
             raise AnswerRefusedError(
-                f"{self.endpoint} gave no list of model versions (status {response.status})",
+                f"{self.endpoint} gave no list of model versions",
                 "Try again later.",
                 origin=origin_of(self.endpoint),
             )
@@ -165,24 +162,24 @@ class Civitai:
         model_id, version_id = version.get("modelId"), version.get("id")
         if type(model_id) is not int or type(version_id) is not int:
             return None
-        model = _dict(version.get("model"))
-        name, file_name = _text(model.get("name")), _text(file.get("name"))
+        model = dict_in(version.get("model"))
+        name, file_name = text_in(model.get("name")), text_in(file.get("name"))
         return {
             "model_id": model_id,
             "version_id": version_id,
             "fetched_at": self._clock(),
-            "name": " ".join(part for part in (name, _text(version.get("name"))) if part) or None,
+            "name": " ".join(part for part in (name, text_in(version.get("name"))) if part) or None,
             "file": file_name
             if file_name and not naming.relative_path_problems(file_name)
             else None,
             "facts": {
                 "title": name,
-                "base_model": _text(version.get("baseModel")),
-                "trigger_words": _words(version.get("trainedWords")) or None,
-                "description": _text(version.get("description")),
-                "civitai_type": _text(model.get("type")),
+                "base_model": text_in(version.get("baseModel")),
+                "trigger_words": texts_in(version.get("trainedWords")) or None,
+                "description": text_in(version.get("description")),
+                "civitai_type": text_in(model.get("type")),
                 "scan": _scan(file),
-                "published_at": _text(version.get("publishedAt")),
+                "published_at": text_in(version.get("publishedAt")),
             },
         }
 
@@ -204,36 +201,12 @@ class Civitai:
         )
 
 
-def _json(response: Response) -> Mapping[str, JsonValue]:
-    try:
-        return _dict(response.json() if response.status == 200 else None)
-    except (ValueError, RecursionError):
-        return {}
-
-
 def _scan(file: Mapping[str, JsonValue]) -> str | None:
-    results = {_text(file.get(key)) for key in ("pickleScanResult", "virusScanResult")} - {None}
+    results = {text_in(file.get(key)) for key in ("pickleScanResult", "virusScanResult")} - {None}
     if not results:
         return None
     bad = sorted(str(one) for one in results - {"Success"})
     return f"Civitai's scanners say {', '.join(bad)}" if bad else "no issue found"
-
-
-def _words(value: JsonValue) -> list[str]:
-    texts = map(_text, value[:MAX_WORDS]) if isinstance(value, list) else ()
-    return [text for text in texts if text is not None]
-
-
-def _text(value: JsonValue) -> str | None:
-    return value[:MAX_TEXT].strip() or None if isinstance(value, str) else None
-
-
-def _dict(value: JsonValue) -> Mapping[str, JsonValue]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: JsonValue) -> list[Mapping[str, JsonValue]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _chunks(digests: Sequence[str], size: int) -> Iterator[Sequence[str]]:
