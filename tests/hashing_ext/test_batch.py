@@ -392,3 +392,24 @@ def test_what_was_cached_stays_and_what_we_read_goes(
     assert cached_share(cold) < 0.2
     assert cached_share(warm) > 0.9
     assert [digests(result) for result in results] == [expected(cold), expected(warm)]
+
+
+MANY_FILES = """
+import resource, sys
+from pathlib import Path
+import modelcellar_hashing as m
+resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400))
+folder, target = map(Path, sys.argv[1:])
+jobs = [(path, target / path.name, ()) for path in sorted(folder.glob('s0*'))]
+results = m.copy_many(jobs, alternate=True, streams=1)
+assert not [one for one in results if isinstance(one, OSError)], results[0]
+"""
+
+
+def test_many_small_files_on_one_spindle_need_few_descriptors(
+    make_file: Callable[..., Path], target_folder: Path
+) -> None:
+    sources = [make_file(100 + number, f"s{number:04}") for number in range(500)]
+    command = [sys.executable, "-c", MANY_FILES, str(sources[0].parent), str(target_folder)]
+    subprocess.run(command, check=True)
+    assert len(list(target_folder.iterdir())) == 500

@@ -156,3 +156,24 @@ def test_buffered_copies_wait_for_the_disk_before_they_fill_the_memory(
         path.unlink()
     assert syncs(folder, [small] * 10, tmp_path / "log") == 0
     large.unlink()
+
+
+SMALL = """
+import sys
+import modelcellar_hashing as m
+m.copy_many([(sys.argv[1], sys.argv[2], ())], verify="disk")
+"""
+
+
+def test_small_files_are_read_past_the_page_cache_too(
+    make_file: Callable[..., Path], mounts: Mounts, tmp_path: Path
+) -> None:
+    require_strace()
+    target = mounts.make("ext4").path / "copy"
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", SMALL, str(make_file(70_001, "s")), str(target)]
+    trace = ["strace", "-f", "-qq", "-y", "-o", str(log), "-e", "trace=pread64"]
+    subprocess.run([*trace, *command], check=True, capture_output=True)
+    reads = [line for line in log.read_text().splitlines() if str(target.parent) in line]
+    assert reads
+    assert not [line for line in reads if "EINVAL" in line]

@@ -40,9 +40,15 @@ class Drives:
         self.by_name = by_name
         self.asked: list[Path] = []
 
-    def __call__(self, path: Path, *, overrides: Sequence[DriveOverride] = ()) -> Drive:
+    def __call__(
+        self,
+        path: Path,
+        *,
+        overrides: Sequence[DriveOverride] = (),
+        prober: object = "measures",
+    ) -> Drive:
         del overrides
-        self.asked.append(path)
+        self.asked += [path] if prober is not None else []
         kind, device, files = next(
             self.by_name[part] for part in reversed(path.parts) if part in self.by_name
         )
@@ -116,12 +122,20 @@ def test_a_disk_that_seeks_is_read_in_the_order_of_the_disk(sources: list[Path])
     assert plan.order == tuple(range(len(sources)))
 
 
-def test_little_work_is_not_worth_a_look_at_the_drive(tmp_path: Path) -> None:
+def test_little_work_is_not_worth_measuring_the_drive(tmp_path: Path) -> None:
     path = tmp_path / "small"
     path.write_bytes(b"x")
-    drives = Drives()
+    drives = Drives(**{tmp_path.name: (UNKNOWN, "a", 1)})
     assert plans(drives, [path], tmp_path) == [Plan((0,), 0)]
     assert drives.asked == []
+
+
+def test_little_work_on_a_drive_that_seeks_is_done_in_its_order(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in "ab"]
+    for path in paths:
+        path.write_bytes(b"x")
+    (plan,) = plans(Drives(**{tmp_path.name: (HDD, "a", 1)}), paths, tmp_path)
+    assert (plan.streams, plan.alternate, set(plan.shares)) == (1, True, {"a"})
 
 
 def test_a_drive_is_asked_for_once(sources: list[Path], tmp_path: Path) -> None:

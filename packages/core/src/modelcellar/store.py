@@ -112,10 +112,12 @@ class Store:
         try:
             yield Staging(path)
         finally:
-            remove_tree(path)
-            own.unlink(missing_ok=True)
-            if held is not None:
-                held.release()
+            try:
+                remove_tree(path)
+            finally:
+                own.unlink(missing_ok=True)
+                if held is not None:
+                    held.release()
 
     def _recover(self) -> None:
         dead = False

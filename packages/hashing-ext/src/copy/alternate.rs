@@ -16,6 +16,9 @@ use crate::stage::sync_all_of;
 /// What is read before it is written: 50 detours' worth, and memory that everybody has.
 const PHASE_BYTES: usize = 128 << 20;
 
+/// Files of one phase at most: each holds two descriptors, and a process may have 1024 or fewer.
+const PHASE_FILES: usize = 128;
+
 /// What is read and hashed at a time.
 const STEP_BYTES: usize = 1 << 20;
 
@@ -51,6 +54,9 @@ pub fn run(batch: &Batch, jobs: impl Iterator<Item = usize>, control: &Control) 
             if phase.is_full() {
                 phase.write(batch, control);
             }
+        }
+        if phase.files.len() >= PHASE_FILES {
+            phase.write(batch, control);
         }
     }
     if control.check().is_ok() {

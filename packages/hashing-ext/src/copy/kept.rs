@@ -49,6 +49,8 @@ impl Kept {
 /// Reads the copies back from the disk, by as many threads as `workers`, in the order in which they
 /// were written; returns those that are well, and what became of the others.
 pub fn reread(kept: Vec<Kept>, workers: usize, control: &Control) -> (Vec<Kept>, Vec<Outcome>) {
+    // One that somebody removed must not be the end of the others.
+    let (kept, gone): (Vec<_>, Vec<_>) = kept.into_iter().partition(|one| one.staged.exists());
     let synced = publish::sync_content(&items_of(&kept));
     let next = AtomicUsize::new(0);
     let errors = Mutex::new(vec![None; kept.len()]);
@@ -70,7 +72,11 @@ pub fn reread(kept: Vec<Kept>, workers: usize, control: &Control) -> (Vec<Kept>,
         check_some();
     });
     let errors = errors.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (mut well, mut failed) = (Vec::new(), Vec::new());
+    let lost = |one: Kept| {
+        let error = Error::os(Errno::NOENT, &one.target);
+        one.fails(error)
+    };
+    let (mut well, mut failed) = (Vec::new(), gone.into_iter().map(lost).collect::<Vec<_>>());
     for (one, error) in kept.into_iter().zip(errors) {
         match error {
             None => well.push(one),

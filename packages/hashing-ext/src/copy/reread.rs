@@ -16,6 +16,7 @@ use crate::control::Control;
 use crate::digest::Digests;
 use crate::error::{Error, Result, errno_of};
 use crate::os;
+use crate::stage::DIRECT_ALIGN;
 
 /// What is read at a time: large enough for a disk that is asked for one piece after the other.
 const STEP_BYTES: usize = 4 << 20;
@@ -28,7 +29,9 @@ pub fn check(path: &Path, target: &Path, digests: &Digests, control: &Control) -
     // Where direct reads do not exist the pages are at least not those that were written.
     os::drop_cached(&file);
     let mut direct = os::set_direct(&file, true);
-    let mut buffer = Buffer::new(STEP_BYTES.min(digests.size_bytes as usize + 1));
+    // Of whole blocks, or a direct read is refused; and larger than the file, to see its end.
+    let whole = (digests.size_bytes as usize + 1).next_multiple_of(DIRECT_ALIGN);
+    let mut buffer = Buffer::new(STEP_BYTES.min(whole));
     let mut blake3 = blake3::Hasher::new();
     loop {
         control.check()?;

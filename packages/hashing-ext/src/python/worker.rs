@@ -22,6 +22,7 @@ const REPORT: Duration = Duration::from_millis(100);
 /// Wake, grace and removal together stay below the promised 200 ms.
 const GRACE: Duration = Duration::from_millis(70);
 const REMOVAL: Duration = Duration::from_millis(20);
+const BATCH_REMOVAL: Duration = Duration::from_secs(2);
 
 /// Runs the parts of one call, one after the other.
 pub struct Worker {
@@ -127,7 +128,11 @@ impl Worker {
         if py.detach(move || waiting.recv_timeout(GRACE).map(drop)).is_ok() {
             return;
         }
-        let Some(name) = self.name.clone() else { return };
+        let Some(name) = self.name.clone() else {
+            // Many files: it is removing them, and whoever tidies up must not run into it.
+            let _ = py.detach(move || answered.recv_timeout(BATCH_REMOVAL).map(drop));
+            return;
+        };
         // On its own thread: `unlink` waits for a write that holds the same file.
         let (answer, mut removed) = sync_channel(1);
         let remover = thread::Builder::new().spawn(move || answer.send(name.remove()));

@@ -16,9 +16,10 @@ _POINTER = re.compile(
     rb"(?:ext-[0-9]-[^\n]*\n)*"
     rb"oid sha256:(?P<oid>[0-9a-f]{64})\r?\nsize (?P<size>[0-9]{1,18})\r?\n?"
 )
-# What is repeated here is never given back (``++``): there is one way to read a text as spaces and
-# comments, and a search for others would take time that doubles with each comment.
-_BEFORE = rb"\s++|<!--(?:(?!-->).){0,4000}+-->|<\?xml[^>]{0,200}+>"
+# What is repeated here is never given back (``++``, ``(?>``): there is one way to read a text as
+# spaces and comments, and a search for others would take time that doubles with each comment. A
+# group repeated with ``+`` inside another one is read wrongly by Python 3.11.2, that of Debian 12.
+_BEFORE = rb"\s++|(?><!--.{0,4000}?-->)|<\?xml[^>]{0,200}+>"
 _HTML = re.compile(
     rb"(?:" + _BEFORE + rb")*+<(?:!doctype\s++html|html|head)[\s>]", re.IGNORECASE | re.DOTALL
 )

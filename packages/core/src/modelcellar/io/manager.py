@@ -16,7 +16,7 @@ from modelcellar.io.drives import get_drive
 from modelcellar.io.plans import FileFacts, Plan, make_plans
 from modelcellar.io.side_by_side import Caller, run_side_by_side
 from modelcellar.io.tokens import SHARED_TOKENS, Tokens
-from modelcellar.records import CopyJob, Drive, DriveOverride, HashedFile
+from modelcellar.records import CopyJob, Drive, DriveKind, DriveOverride, HashedFile
 
 __all__ = ["IoManager"]
 
@@ -42,7 +42,8 @@ class IoManager:
     overrides: Sequence[DriveOverride] = ()
     drive_of: Callable[..., Drive] = get_drive
     tokens: Tokens = SHARED_TOKENS
-    _drives: dict[int, Drive | None] = field(default_factory=dict)
+    _drives: dict[int, Drive] = field(default_factory=dict)
+    _told: dict[int, Drive] = field(default_factory=dict)
     _climbs: dict[frozenset[str], Climb] = field(default_factory=dict)
 
     def copy_many(
@@ -163,11 +164,17 @@ class IoManager:
         """The drive of ``path``; ``None`` where it cannot be told or is not worth asking."""
         try:
             device = path.stat().st_dev
-            if device not in self._drives and size_bytes >= MEASURED_FROM_BYTES:
+            if device not in self._drives and size_bytes < MEASURED_FROM_BYTES:
+                # Too little to measure a drive for. One that is known to seek is asked in order.
+                if device not in self._told:
+                    self._told[device] = self.drive_of(path, overrides=self.overrides, prober=None)
+                told = self._told[device]
+                return told if told.kind is DriveKind.HDD else None
+            if device not in self._drives:
                 self._drives[device] = self.drive(path)
         except OSError:
             return None
-        return self._drives.get(device)
+        return self._drives[device]
 
 
 def _step(order: Sequence[int], facts: Sequence[FileFacts], streams: int) -> int:

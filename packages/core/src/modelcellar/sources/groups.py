@@ -129,7 +129,9 @@ def _join_by_data(units: Sequence[_Unit], data: set[str]) -> list[_Unit]:
         if first is not unit:
             first.take(unit)
         joined[first.key] = first
-        owners |= dict.fromkeys(first.wanted & data, first)
+        owners |= dict.fromkeys(needed, first)
+        for key in sharing[1:]:
+            owners |= {name: first for name, unit in owners.items() if unit.key == key}
     return list(joined.values())
 
 
@@ -193,5 +195,6 @@ def _group(unit: _Unit, companions: Sequence[SourceFile]) -> Group:
         return Group(Source(first.path, unit.name, files, first.inspection.findings), names)
     known = [file for file in unit.files if file.inspection.format is not FileFormat.UNKNOWN]
     weights = [file.path for file in known if not is_projector(file) or file is first]
-    rest = {file.relative: file.path for file in unit.files if file not in known}
+    names_known = {file.relative for file in known}
+    rest = {file.relative: file.path for file in unit.files if file.relative not in names_known}
     return Group(Source(first.path, unit.name, files, inspect_model(weights, rest)), names)
