@@ -53,6 +53,16 @@ def test_a_repository() -> None:
     }
 
 
+def test_texts_can_be_written_anywhere() -> None:
+    card = {"license_name": "l\ud800\0\x1b[2J", "base_model": "x" * 9000}
+    found = repository(document(cardData=card), fetched_at=AT)
+    assert found is not None
+    text = found.facts["license"]
+    text.encode()
+    assert not set(text) & {"\0", "\x1b"}
+    assert len(found.facts["base_model"]) <= 2000
+
+
 def test_what_scanners_say() -> None:
     status = {"scansDone": True, "filesWithIssues": [{"path": "README.md", "level": "unsafe"}]}
     found = repository(document(securityRepoStatus=status), fetched_at=AT)

@@ -8,7 +8,7 @@ CivArchive, a call a file, whose leads are followed to the Hub. What is proved i
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from modelcellar.errors import (
@@ -75,6 +75,15 @@ class _Asked:
     @property
     def subject(self) -> Subject:
         return self.question.subject
+
+    @property
+    def claims(self) -> Iterator[Claim]:
+        """What was written down of these bytes; of others it is not about this file."""
+        sha256, size_bytes = self.subject.sha256, self.subject.size_bytes
+        for claim in self.question.claims:
+            is_of_these = claim.sha256 in (None, sha256 or claim.sha256)
+            if is_of_these and claim.size_bytes in (None, size_bytes or claim.size_bytes):
+                yield claim
 
     @property
     def is_open(self) -> bool:
@@ -154,14 +163,7 @@ class Identifier:
     def _begin(self, question: Question) -> _Asked:
         asked = _Asked(question)
         self._ask_index(asked)
-        sha256, size_bytes = question.subject.sha256, question.subject.size_bytes
-        asked.add(
-            _claimed(claim)
-            for claim in question.claims
-            # What is written down of other bytes is not about this file, whatever lies beside it.
-            if claim.sha256 in (None, sha256 or claim.sha256)
-            and claim.size_bytes in (None, size_bytes)
-        )
+        asked.add(_claimed(claim) for claim in asked.claims)
         return asked
 
     def _ask_index(self, asked: _Asked) -> None:
@@ -173,7 +175,7 @@ class Identifier:
     async def _confirm_claims(self, every: Sequence[_Asked]) -> None:
         """Other tools' records of the Hub are looked at there; many name the same repository."""
         for asked in every:
-            for claim in asked.question.claims:
+            for claim in asked.claims:
                 if asked.is_open and claim.provider == HUB and claim.repo_id:
                     await self._ask("hub", asked, self._confirm_claim(asked, claim.repo_id))
 
