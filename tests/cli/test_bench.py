@@ -47,6 +47,13 @@ def test_no_such_folder(cellar: Cellar, tmp_path: Path) -> None:
     assert "nowhere" in found.stderr
 
 
+@pytest.mark.parametrize("size", ["0", "5", "1023KiB"])
+def test_sizes_that_measure_nothing(cellar: Cellar, tmp_path: Path, size: str) -> None:
+    found = cellar("bench", tmp_path, "--size", size, check=False)
+    assert found.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     command = [*cellar_command(), "bench", str(tmp_path), "--size", "512MiB"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -1,5 +1,6 @@
 """Network file systems by made lines of ``/proc/self/mountinfo``."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,16 @@ def test_later_mount_covers_an_earlier_one(mountinfo: Path) -> None:
     assert not is_network(Path("/mnt/a/x"), mountinfo=mountinfo)
     mountinfo.write_text(ROOT + line("/mnt/a", "ext4") + line("/mnt/a", "nfs"))
     assert is_network(Path("/mnt/a/x"), mountinfo=mountinfo)
+
+
+def test_a_mount_that_a_later_one_above_it_hides(mountinfo: Path, tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    above = line(str(tmp_path), "nfs").split(" ")
+    above[2] = f"{os.major(device)}:{os.minor(device)}"
+    hidden = line(f"{tmp_path}/deep", "ext4")
+    (tmp_path / "deep").mkdir()
+    mountinfo.write_text(ROOT + hidden + " ".join(above))
+    assert is_network(tmp_path / "deep", mountinfo=mountinfo)
 
 
 def test_octal_escapes(mountinfo: Path) -> None:

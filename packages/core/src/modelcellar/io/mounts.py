@@ -95,7 +95,8 @@ def mount_of(path: Path, *, mountinfo: Path = MOUNTINFO) -> Mount | None:
     except OSError:
         return None
     wanted = os.fsencode(path.resolve())
-    best, found = b"", None
+    device = _device_of(path)
+    best, found, is_sure = b"", None, False
     for line in lines:
         mount, _, rest = line.partition(b" - ")
         fields, more = mount.split(b" "), rest.split(b" ")
@@ -103,9 +104,11 @@ def mount_of(path: Path, *, mountinfo: Path = MOUNTINFO) -> Mount | None:
             continue
         point = _plain(fields[4])
         inside = wanted == point or wanted.startswith(point.rstrip(b"/") + b"/")
-        # Later lines cover earlier ones of the same mount point.
-        if inside and len(point) >= len(best):
-            best, found = point, (fields[5], more)
+        # Later lines cover earlier ones of the same mount point, and a mount above hides those
+        # below it: the device tells. That of a btrfs subvolume is in no list, and need not be.
+        is_it = fields[2] == device
+        if inside and (is_it, len(point)) >= (is_sure, len(best)):
+            best, found, is_sure = point, (fields[5], more), is_it
     if found is None:
         return None
     options, (fs_type, source, fs_options, *_) = found
@@ -116,6 +119,15 @@ def mount_of(path: Path, *, mountinfo: Path = MOUNTINFO) -> Mount | None:
         _options(options),
         _options(fs_options),
     )
+
+
+def _device_of(path: Path) -> bytes:
+    """``major:minor`` of the file system, as the list of mounts writes it."""
+    try:
+        device = path.stat().st_dev
+    except OSError:
+        return b""
+    return f"{os.major(device)}:{os.minor(device)}".encode()
 
 
 def _options(field: bytes) -> tuple[str, ...]:

@@ -17,11 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelcellar.errors import UsageError
 from modelcellar.io import hashing
 from modelcellar.io.manager import IoManager
 from modelcellar.records import CopyJob, HashedFile
 from modelcellar.reports import BenchCase, BenchReport, Progress
 
+MIN_BYTES = 1 << 20
 __all__ = ["DEFAULT_BYTES", "measure"]
 
 DEFAULT_BYTES = 1 << 30
@@ -53,8 +55,13 @@ def measure(
     """Measures the drive under ``folder`` with ``size_bytes`` in four files.
 
     Raises:
+        UsageError: less than 1 MiB.
         OSError: ``ENOSPC`` when three times the size is not free, or what the drive says.
     """
+    if size_bytes < MIN_BYTES:
+        raise UsageError(
+            f"{size_bytes:,} bytes are too few to measure anything by", "Give 1MiB or more."
+        )
     _need_space(folder, size_bytes)
     with _workplace(folder) as place:
         sources = list(_write_sources(place, size_bytes))
