@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,13 @@ use crate::os;
 /// A stamp is only proof once its times are older than that; twice the longest tick is waited.
 const TIMESTAMP_TICK: Duration = Duration::from_millis(20);
 
-/// From this size on a source that was not in the page cache is let go of again, so much at a time.
+/// One thread reads a source.
+const RELAXED: Ordering = Ordering::Relaxed;
+
+/// From this size on a source that was not in the page cache is let go of again.
+const COLD_BYTES: u64 = 1 << 20;
+
+/// So much of it at a time.
 const DROP_BYTES: u64 = 32 << 20;
 
 /// At how many places it is looked whether a source is cached.
@@ -68,6 +74,9 @@ pub struct Source {
     cold: bool,
     /// Up to where it was dropped from there again.
     dropped: AtomicU64,
+    /// Whether the part that is being read was not there either: what was, stays.
+    part_is_cold: AtomicBool,
+    next_is_cold: AtomicBool,
 }
 
 impl Source {
@@ -90,8 +99,10 @@ impl Source {
             stamp: Stamp::of(&metadata),
             permissions: metadata.mode() & 0o777,
             allocated_bytes: metadata.blocks() * 512,
-            cold: metadata.len() >= DROP_BYTES && !is_cached(&file, metadata.len()),
+            cold: metadata.len() >= COLD_BYTES && !is_cached(&file, metadata.len()),
             dropped: AtomicU64::new(0),
+            part_is_cold: AtomicBool::new(false),
+            next_is_cold: AtomicBool::new(false),
             file,
         })
     }
@@ -116,23 +127,38 @@ impl Source {
     /// Reading past the size the file had is refused at once: a file growing as fast as it is read
     /// would never end.
     pub fn fill(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        if self.stamp.size >= COLD_BYTES && offset == self.dropped.load(RELAXED) {
+            // Looked at a part ahead: of this one the kernel has read much by now, because of us.
+            let here = if offset == 0 { self.is_cold(0) } else { self.next_is_cold.load(RELAXED) };
+            self.part_is_cold.store(here, RELAXED);
+            self.next_is_cold.store(self.is_cold(offset + DROP_BYTES), RELAXED);
+        }
         let len = fill(&mut &self.file, buffer).map_err(|error| Error::io(&error, &self.path))?;
         if offset + len as u64 > self.stamp.size {
             return Err(Error::source_changed(&self.path, "the file grew while being read"));
         }
-        if self.cold {
+        if self.stamp.size >= COLD_BYTES {
             self.drop_read(offset + len as u64, len < buffer.len());
         }
         Ok(len)
     }
 
+    /// Whether most of the part that begins at `offset` is not in memory.
+    fn is_cold(&self, offset: u64) -> bool {
+        let part = DROP_BYTES.min(self.stamp.size.saturating_sub(offset));
+        let cached = os::is_mostly_cached(&self.file, offset, part);
+        part > 0 && cached.map_or(self.cold, |cached| !cached)
+    }
+
     /// Lets go of what was read up to `end`, a large piece at a time: each costs every processor a
     /// look at its lists of pages.
     fn drop_read(&self, end: u64, at_end: bool) {
-        let start = self.dropped.load(Ordering::Relaxed);
+        let start = self.dropped.load(RELAXED);
         if at_end || end - start >= DROP_BYTES {
-            os::forget(&self.file, start, end - start);
-            self.dropped.store(end, Ordering::Relaxed);
+            if self.part_is_cold.load(RELAXED) {
+                os::forget(&self.file, start, end - start);
+            }
+            self.dropped.store(end, RELAXED);
         }
     }
 
@@ -166,6 +192,8 @@ impl Source {
             allocated_bytes: self.allocated_bytes,
             cold: false,
             dropped: AtomicU64::new(0),
+            part_is_cold: AtomicBool::new(false),
+            next_is_cold: AtomicBool::new(false),
         }
     }
 

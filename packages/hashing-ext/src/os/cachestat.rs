@@ -29,10 +29,15 @@ struct Counts {
     recently_evicted: u64,
 }
 
-/// Whether the page with the byte at `offset` is in memory; `None` where the kernel does not say:
-/// before 6.5, in a sandbox that does not know the call, or of a file of somebody else.
+/// Whether the page with the byte at `offset` is in memory; `None` where the kernel does not say.
 pub fn is_cached_at(file: &File, offset: u64) -> Option<bool> {
-    let range = Range { offset, len: 1 };
+    cached_pages(file, offset, 1).map(|pages| pages > 0)
+}
+
+/// How many pages of `len` bytes from `offset` are in memory; `None` where the kernel does not say:
+/// before 6.5, in a sandbox that does not know the call, or of a file of somebody else.
+pub fn cached_pages(file: &File, offset: u64, len: u64) -> Option<u64> {
+    let range = Range { offset, len };
     let mut counts = Counts::default();
     // SAFETY: cachestat(fd, range, counts, flags) reads 16 bytes at `range` and writes 40 at `counts`.
     // Both have that layout (`repr(C)`, only 64-bit integers), are borrowed for the whole call, and
@@ -46,7 +51,7 @@ pub fn is_cached_at(file: &File, offset: u64) -> Option<bool> {
             0 as libc::c_uint,
         )
     };
-    (answer == 0).then_some(counts.cached > 0)
+    (answer == 0).then_some(counts.cached)
 }
 
 #[cfg(test)]

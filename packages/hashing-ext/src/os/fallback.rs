@@ -26,6 +26,11 @@ pub fn drop_cached(_file: &File) {}
 /// No such advice here.
 pub fn forget(_file: &File, _offset: u64, _len: u64) {}
 
+/// Not known here.
+pub fn is_mostly_cached(_file: &File, _offset: u64, _len: u64) -> Option<bool> {
+    None
+}
+
 /// Nobody tells, so nothing is dropped.
 pub fn is_cached_at(_file: &File, _offset: u64) -> bool {
     true

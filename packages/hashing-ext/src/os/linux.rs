@@ -68,6 +68,12 @@ pub fn is_cached_at(file: &File, offset: u64) -> bool {
     !matches!(preadv2(file, into, offset, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))
 }
 
+/// Whether most of `len` bytes from `offset` can be read without the disk; `None`: not known.
+pub fn is_mostly_cached(file: &File, offset: u64, len: u64) -> Option<bool> {
+    let pages = cachestat::cached_pages(file, offset, len)?;
+    Some(pages.saturating_mul(2 * rustix::param::page_size() as u64) > len)
+}
+
 /// Best effort: puts `len` bytes from `offset` on their way to the disk and does not wait.
 ///
 /// `DONTNEED` on dirty pages starts their writeback (mm/fadvise.c, `WB_SYNC_NONE`), which is what

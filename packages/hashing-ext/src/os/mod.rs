@@ -15,8 +15,8 @@ mod imp;
 
 pub use imp::{
     advise_sequential, clone_file, drop_cached, first_extent, forget, has_holes, is_cached_at,
-    open_source, preallocate, random, rename_new, set_direct, start_writeback, storage,
-    sync_file_system,
+    is_mostly_cached, open_source, preallocate, random, rename_new, set_direct, start_writeback,
+    storage, sync_file_system,
 };
 
 /// What is worth trying on the file system that holds a file.
