@@ -227,6 +227,17 @@ class TestEnrich:
         after = online("show", "epicrealism_v5_final(1)", "--json").json()["model"]
         assert after == before
 
+    def test_a_manifest_of_a_newer_version_is_left_alone(
+        self, online: Cellar, origins: Origins, home: Path
+    ) -> None:
+        online("import", "--no-lookup", origins.published, origins.on_civitai)
+        (newer,) = home.rglob("manifests/whatever-*.json")
+        text = newer.read_text().replace('"format": 1,', '"format": 99,', 1)
+        newer.write_text(text)
+        assert online("enrich").exit_code == 0
+        assert newer.read_text() == text
+        assert identities(online)["epicrealism_v5_final(1)"][0] == "verified"
+
     def test_pending_work_is_counted_and_done_later(self, online: Cellar, origins: Origins) -> None:
         online("import", "--offline", origins.published, origins.homeless)
         assert online("status", "--json").json()["library"]["pending_lookups"] == 2
@@ -259,6 +270,11 @@ class TestImport:
         # The three seconds of grace, and the start of an interpreter on a busy machine.
         assert took_s < 8
         assert online("status", "--json").json()["library"]["pending_lookups"] == 6
+
+    def test_what_is_moved_in_is_looked_up_too(self, online: Cellar, origins: Origins) -> None:
+        models = online("import", "--json", "--mode", "move", origins.published).json()["models"]
+        assert models[0]["identity"]["repo_id"] == "someone/epicrealism"
+        assert not origins.published.exists()
 
     def test_no_lookup(self, online: Cellar, origins: Origins, fake_hub: FakeHub) -> None:
         online("import", "--no-lookup", origins.folder)

@@ -49,6 +49,20 @@ def test_what_was_asked_is_answered(origins: Origins, settings: Settings) -> Non
     assert not answers[origins.homeless.name][0].is_verified
 
 
+def test_an_original_that_is_gone_by_then_is_known_by_its_digest(
+    origins: Origins, settings: Settings
+) -> None:
+    """As after ``--mode move``; and it is the end of nobody else's look-up."""
+    lookup = BackgroundLookup(settings, grace_s=20)
+    asked = [source_of(path) for path in (origins.published, origins.on_civitai)]
+    records = [records_of(source) for source in asked]
+    origins.published.unlink()
+    for source, found in zip(asked, records, strict=True):
+        lookup.ask(source, source.name, found)
+    answers = lookup.finish()
+    assert [answers[source.name][0].is_verified for source in asked] == [True, True]
+
+
 def test_repositories_are_listed_before_the_digests_are_known(
     origins: Origins, settings: Settings, fake_hub: FakeHub
 ) -> None:

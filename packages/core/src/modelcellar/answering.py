@@ -13,6 +13,8 @@ from modelcellar.inbox import Ask, Inbox
 from modelcellar.origins import Subject
 from modelcellar.providers.local_records import claims_for
 from modelcellar.questions import about_file
+from modelcellar.records import FileRecord
+from modelcellar.sources import SourceFile
 
 __all__ = ["answer_all"]
 
@@ -148,12 +150,14 @@ async def _answer(
 def _questions(ask: Ask) -> list[Question]:
     files = {file.relative: file for file in ask.source.files}
     return [
-        about_file(
-            files[record.path].path,
-            record,
-            inspection=files[record.path].inspection,
-            claims=claims_for(files[record.path].path),
-        )
-        for record in ask.records
-        if not record.is_companion
+        _question(files[record.path], record) for record in ask.records if not record.is_companion
     ]
+
+
+def _question(file: SourceFile, record: FileRecord) -> Question:
+    claims = claims_for(file.path)
+    try:
+        return about_file(file.path, record, inspection=file.inspection, claims=claims)
+    except OSError:
+        # A move is done with it already; what is known of it is enough for all but git's name.
+        return about_file(None, record, inspection=file.inspection, claims=claims)

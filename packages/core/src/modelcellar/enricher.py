@@ -10,7 +10,7 @@ from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.enrichment import enriched
 from modelcellar.failures import failure
 from modelcellar.identification import Identification, Identifier, Question
-from modelcellar.manifest import Manifest, fact_document, identity_document
+from modelcellar.manifest import Manifest, fact_document, identity_document, is_writable
 from modelcellar.origins import Match
 from modelcellar.questions import about_model, of_whole_model, weights
 from modelcellar.records import ErrorInfo, JsonValue
@@ -174,9 +174,11 @@ def _updated(
     """The manifests of models before and after what was found, without those removed meanwhile."""
     store, at = books.store, books.timestamp()
     present = [one for one in matches if store.manifest_path(one).exists()]
-    before = {one: store.read_row(one).manifest for one in present}
-    after = {one: enriched(before[one], matches[one], at=at) for one in present}
-    asked = {one: replace(after[one], looked_up_at=at) for one in present if one not in pending}
+    rows = {one: store.read_row(one).manifest for one in present}
+    # One that a newer version wrote stays as it is, and keeps nobody else from being written.
+    before = {one: found for one, found in rows.items() if is_writable(found)}
+    after = {one: enriched(before[one], matches[one], at=at) for one in before}
+    asked = {one: replace(after[one], looked_up_at=at) for one in before if one not in pending}
     return before, after | asked
 
 

@@ -24,7 +24,7 @@ _Place = tuple[str, str, str | None]
 
 
 def about_file(
-    path: Path,
+    path: Path | None,
     record: FileRecord,
     *,
     inspection: Inspection | None = None,
@@ -33,7 +33,8 @@ def about_file(
     """The question about a file whose digests are known.
 
     Args:
-        path: where its bytes are, which a small one is read from once more, for git's name of it.
+        path: where its bytes are, which a small one is read from once more, for git's name of it;
+            ``None`` where they cannot be read any more.
         record: its name and digests.
         inspection: what its bytes tell; read from its beginning where that is not given.
         claims: what other tools wrote down about it.
@@ -49,7 +50,7 @@ def about_file(
             blake3=record.digests.blake3,
             tensor_sha256=record.tensor_sha256,
             autov1=record.autov1,
-            git_sha1=git_sha1(path, record.size_bytes),
+            git_sha1=None if path is None else git_sha1(path, record.size_bytes),
             format=record.format.value,
             facts=inspection.facts if inspection is not None else _facts(path),
         ),
@@ -138,8 +139,8 @@ def _folder(match: Match, records: Sequence[FileRecord]) -> str | None:
     return None if parent == "." else parent
 
 
-def _facts(path: Path) -> Mapping[str, JsonValue]:
+def _facts(path: Path | None) -> Mapping[str, JsonValue]:
     try:
-        return inspect_file(path).facts
+        return {} if path is None else inspect_file(path).facts
     except CellarError:
         return {}
