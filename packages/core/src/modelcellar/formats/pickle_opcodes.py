@@ -25,11 +25,11 @@ class Machine:
 
     def __init__(self, budget: Budget) -> None:
         self.names = self.calls = 0
-        self.imports: set[Global] = set()
         self.persistent_ids: list[Value] = []
         self.problems: list[str] = []
         self._stack: list[Value] = []
         self._memo: dict[int, Value] = {}
+        self._known: dict[tuple[str, str], Global] = {}
         self._budget = budget
 
     def push(self, value: Value) -> None:
@@ -81,12 +81,19 @@ class Machine:
             self.problem("the name of an import is computed, or too long")
             self.push(OPAQUE)
             return
-        found = Global(module, name)
-        if len(self.imports) < MAX_IMPORTS:
-            self.imports.add(found)
-        elif found not in self.imports:
-            self.problem("more imports than are listed")
-        self.push(found)
+        found = self._known.get((module, name))
+        if found is None:
+            found = Global(module, name)
+            if len(self._known) < MAX_IMPORTS:
+                self._known[module, name] = found
+            else:
+                self.problem("more imports than are listed")
+        self._stack.append(found)
+
+    @property
+    def imports(self) -> list[Global]:
+        """What would be imported, each once."""
+        return list(self._known.values())
 
     def remember(self, index: int) -> None:
         """Copies the value on top into the memo."""

@@ -130,10 +130,10 @@ class _Steps:
 
     def run(self, cursor: Cursor) -> None:
         """Up to and with STOP."""
-        budget = cursor.budget
+        budget, size_bytes = cursor.budget, cursor.size_bytes
         while True:
             at = cursor.position
-            if not cursor.left:
+            if at >= size_bytes:
                 raise truncated(f"it is a pickle that goes on where the file ends, at byte {at:,}")
             opcode = _OPCODES.get(cursor.take(1)[0])
             if opcode is None:
@@ -171,9 +171,13 @@ def _argument(cursor: Cursor, opcode: pickletools.OpcodeInfo) -> bytes | None:
     if argument.n >= 0:
         return cursor.take(argument.n)
     if argument.n == pickletools.UP_TO_NEWLINE:
-        lines = 2 if argument.name == "stringnl_noescape_pair" else 1
-        found = [cursor.line(MAX_LINE_BYTES) for _ in range(lines)]
-        return None if max(map(len, found)) == MAX_LINE_BYTES else b"\n".join(found)
+        line = cursor.line(MAX_LINE_BYTES)
+        is_long = len(line) == MAX_LINE_BYTES
+        if argument is pickletools.stringnl_noescape_pair:
+            second = cursor.line(MAX_LINE_BYTES)
+            is_long = is_long or len(second) == MAX_LINE_BYTES
+            line = b"%b\n%b" % (line, second)
+        return None if is_long else line
     length = int.from_bytes(cursor.take(_LENGTH_BYTES[argument.n]), "little")
     if length > MAX_KEPT_TEXT_BYTES:
         cursor.skip(length)
