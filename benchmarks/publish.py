@@ -54,7 +54,7 @@ def publish(folder: Path, docs: Path, *, draft: bool = False) -> list[Path]:
     sections = {
         "machine": report.machine_table(results.load_machine(folder), contests),
         "bars": report.bars_table(contests, seeking),
-        "losses": report.losses(contests),
+        "losses": report.losses(contests, seeking),
         "contests": report.contest_sections(contests),
         "seeking": report.seeking_sections(seeking),
     }

@@ -1,7 +1,7 @@
 """The tables of one run as Markdown, and the charts that go with them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from benchmarks import plots
@@ -40,12 +40,29 @@ def bars_table(contests: Sequence[Result], seeking: Sequence[SeekResult]) -> str
     return "\n".join(lines)
 
 
-def losses(contests: Sequence[Result]) -> str:
+def losses(contests: Sequence[Result], seeking: Sequence[SeekResult]) -> str:
     """Where an opponent that does the same was faster than we were."""
-    lost = [one for one in contests if one.verdict == "slower"]
-    if not lost:
-        return "In no contest of this run was an opponent that does the same faster."
-    return "\n".join(f"- {one.title}, {one.place}: {one.conclusion}." for one in lost)
+    lost = [
+        f"- {one.title}, {one.place}: {one.conclusion}."
+        for one in contests
+        if one.verdict == "slower"
+    ]
+    for result in seeking:
+        lost += _lost_seeking(result)
+    return "\n".join(lost) or "In no contest of this run was an opponent that does the same faster."
+
+
+def _lost_seeking(result: SeekResult) -> Iterator[str]:
+    """On a modelled disk there is no noise: whoever is nearer to the ideal was faster."""
+    for disk in dict.fromkeys(row.disk for row in result.rows):
+        rows = [row for row in result.rows if row.disk == disk]
+        ours = max((row.efficiency.median for row in rows if row.ours), default=1.0)
+        for row in rows:
+            if not row.ours and round(row.efficiency.median, 2) > round(ours, 2):
+                yield (
+                    f"- {result.title}, {disk}: {row.name} at {row.efficiency.median:.0%} of the "
+                    f"ideal, modelcellar at {ours:.0%}."
+                )
 
 
 def contest_sections(contests: Sequence[Result]) -> str:

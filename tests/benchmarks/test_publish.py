@@ -1,6 +1,7 @@
 """The page on speed and its charts, from invented results."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,18 @@ def test_the_page_is_filled_and_can_be_filled_again(saved: Path, docs: Path) -> 
         "speed-large-written.svg",
         "speed-small-durable.svg",
     ]
+
+
+def test_a_modelled_disk_on_which_an_opponent_is_nearer_to_the_ideal_is_a_loss() -> None:
+    won = seek(results.MODEL, ("usual",))
+    assert report.losses([], [won]).startswith("In no contest")
+    ahead = replace(won.rows[1], efficiency=Figure(0.96, 0.96, 0.96, 3))
+    lost = replace(won, rows=[won.rows[0], ahead])
+    told = report.losses([contest()], [lost])
+    assert "slower than the best opponent" in told
+    assert told.endswith(
+        "- Eight files, same disk, usual: pool at 96% of the ideal, modelcellar at 95%."
+    )
 
 
 def test_every_chart_of_the_page_exists(saved: Path, docs: Path) -> None:

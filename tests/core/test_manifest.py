@@ -128,6 +128,14 @@ def test_newer_format_is_readable_and_never_rewritten(manifest: Manifest) -> Non
     assert is_writable(manifest)
 
 
+def test_a_manifest_nested_too_deeply_is_an_error_and_no_crash(manifest: Manifest) -> None:
+    deep: list[object] = []
+    for _ in range(3000):
+        deep = [deep]
+    with pytest.raises(LibraryFormatError, match="too deep"):
+        encode(replace(manifest, raw={"of a newer version": deep}))
+
+
 @pytest.mark.parametrize("number", ["1", None, 1.5, [], True])
 def test_format_that_is_no_number_is_never_rewritten(manifest: Manifest, number: object) -> None:
     document = document_of(manifest) | {"format": number}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelcellar.io.compare import SAMPLE_BYTES, SAMPLES, could_be_equal
+from modelcellar.io.compare import SAMPLE_BYTES, SAMPLES, Samples
 
 SIZE = 1_000_003
 
@@ -24,8 +24,8 @@ def change(path: Path, offset: int) -> None:
         file.write(b"\xff")
 
 
-def test_equal_files_could_be_equal(pair: tuple[Path, Path]) -> None:
-    assert could_be_equal(*pair, SIZE)
+def test_equal_files_may_be_twins(pair: tuple[Path, Path]) -> None:
+    assert Samples().may_be_twins(pair, SIZE) == set(pair)
 
 
 @pytest.mark.parametrize("number", [0, 7, SAMPLES - 1])
@@ -33,25 +33,55 @@ def test_a_changed_sample_rules_it_out(pair: tuple[Path, Path], number: int) -> 
     step = (SIZE - SAMPLE_BYTES) // (SAMPLES - 1)
     at_sample = number * step + SAMPLE_BYTES - 1
     change(pair[1], at_sample)
-    assert not could_be_equal(*pair, SIZE)
+    assert not Samples().may_be_twins(pair, SIZE)
 
 
 def test_a_change_between_samples_is_not_seen(pair: tuple[Path, Path]) -> None:
     change(pair[1], SAMPLE_BYTES + 10)
-    assert could_be_equal(*pair, SIZE)
+    assert Samples().may_be_twins(pair, SIZE) == set(pair)
+
+
+def test_only_those_that_are_alike_to_the_end_may_be_twins(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    other, late = tmp_path / "other", tmp_path / "late"
+    other.write_bytes(b"\xff" * SIZE)
+    late.write_bytes(pair[0].read_bytes()[:-1] + b"\xff")
+    assert Samples().may_be_twins([*pair, other, late], SIZE) == set(pair)
 
 
 @pytest.mark.parametrize("size", [0, 1, SAMPLE_BYTES])
 def test_small_files_are_compared_whole(tmp_path: Path, size: int) -> None:
-    (tmp_path / "one").write_bytes(b"x" * size)
-    (tmp_path / "two").write_bytes(b"x" * size)
-    assert could_be_equal(tmp_path / "one", tmp_path / "two", size)
+    paths = (tmp_path / "one", tmp_path / "two")
+    for path in paths:
+        path.write_bytes(b"x" * size)
+    assert Samples().may_be_twins(paths, size) == set(paths)
     if size:
-        (tmp_path / "two").write_bytes(b"x" * (size - 1) + b"y")
-        assert not could_be_equal(tmp_path / "one", tmp_path / "two", size)
+        paths[1].write_bytes(b"x" * (size - 1) + b"y")
+        assert not Samples().may_be_twins(paths, size)
 
 
-def test_an_unreadable_library_file_could_be_equal(pair: tuple[Path, Path]) -> None:
-    assert could_be_equal(pair[0], pair[0].with_name("missing"), SIZE)
-    with pytest.raises(FileNotFoundError):
-        could_be_equal(pair[0].with_name("missing"), pair[0], SIZE)
+def test_any_may_be_the_twin_of_an_unreadable_file(pair: tuple[Path, Path]) -> None:
+    change(pair[1], 0)
+    three = {*pair, pair[0].with_name("missing")}
+    assert Samples().may_be_twins(three, SIZE) == three
+
+
+def test_each_sample_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pair by pair, a thousand files of one size would be read half a million times."""
+    paths = [tmp_path / str(n) for n in range(30)]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"head" * 2048 + number.to_bytes(2) * 50_000)
+    opened = 0
+    original = Path.open
+
+    def count(self: Path, *args: object, **kwargs: object) -> object:
+        nonlocal opened
+        opened += 1
+        return original(self, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", count)
+    samples = Samples()
+    for end in (10, 20, 30):
+        assert not samples.may_be_twins(paths[:end], paths[0].stat().st_size)
+    assert opened == 60

@@ -157,6 +157,58 @@ def test_raid_controllers_and_virtual_disks(
     assert word in ask(made).reason
 
 
+@pytest.mark.parametrize("place", ["device/transport", "device/nvme0/transport"])
+@pytest.mark.parametrize("transport", ["tcp", "rdma", "fc"])
+def test_nvme_over_a_network(made: MadeUp, place: str, transport: str) -> None:
+    """With native multipath the controllers lie in a subsystem."""
+    made.device("nvme0n1", rotational=0, files={place: f"{transport}\n"})
+    made.mount("/m", "ext4", "nvme0n1")
+    drive = ask(made)
+    assert facts(drive) == (UNKNOWN, GUESS, ("nvme0n1",), 4)
+    assert drive.network
+    assert f"NVMe over {transport}" in drive.reason
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("Amazon Elastic Block Store              ", UNKNOWN),
+        ("Amazon EC2 NVMe Instance Storage        ", SSD),
+        ("nvme_card-pd", UNKNOWN),
+        ("nvme_card", SSD),
+        ("MSFT NVMe Accelerator v1.0              ", UNKNOWN),
+        ("Microsoft NVMe Direct Disk              ", SSD),
+    ],
+)
+def test_network_disks_that_clouds_show_as_nvme(made: MadeUp, model: str, kind: DriveKind) -> None:
+    files = {"device/model": model + "\n", "device/transport": "pcie\n"}
+    made.device("nvme1n1", rotational=0, files=files)
+    made.mount("/m", "ext4", "nvme1n1")
+    assert ask(made).kind is kind
+
+
+@pytest.mark.parametrize(
+    "bus",
+    [
+        "platform/host3/session1/target3:0:0/3:0:0:1",
+        "pci0000:00/0000:00:05.0/host7/rport-7:0-2/target7:0:1/7:0:1:0",
+    ],
+)
+@pytest.mark.parametrize("flag", [0, 1])
+def test_iscsi_and_fibre_channel(made: MadeUp, bus: str, flag: int) -> None:
+    made.device("sdb", bus=bus, rotational=flag)
+    made.mount("/m", "ext4", "sdb")
+    drive = ask(made)
+    assert facts(drive) == (UNKNOWN, GUESS, ("sdb",), 4)
+    assert drive.network
+
+
+def test_a_virtual_disk_that_says_it_does_not_rotate_is_believed_a_little(made: MadeUp) -> None:
+    made.disk("sda", vendor="VMware", model="Virtual disk", rotational=0)
+    made.mount("/m", "ext4", "sda")
+    assert facts(ask(made))[:2] == (SSD, GUESS)
+
+
 @pytest.mark.parametrize(("flag", "kind", "files"), [(0, SSD, 8), (1, HDD, 1)])
 def test_nvme(made: MadeUp, flag: int, kind: DriveKind, files: int) -> None:
     made.device("nvme0n1", bus="pci0000:00/nvme/nvme0", rotational=flag)

@@ -238,6 +238,25 @@ class Engine:
                 self.running -= 1
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_callback_that_asks_for_more_is_told_that_it_would_wait_for_itself(
+    tmp_path: Path, count: int
+) -> None:
+    places = {name: (SSD, name, 1) for name in ("one", "two")}
+    paths = [tmp_path / name / "file" for name in list(places)[:count]]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(b"x")
+    manager = IoManager(drive_of=Drives(**places), tokens=Tokens())
+
+    def more(_number: int, _result: object) -> None:
+        IoManager(drive_of=manager.drive_of, tokens=manager.tokens).hash_many(paths)
+
+    with pytest.raises(RuntimeError, match="wait for itself"):
+        manager.hash_many(paths, on_done=more)
+    assert len(manager.hash_many(paths)) == count
+
+
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return Engine(monkeypatch)

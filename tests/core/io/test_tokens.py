@@ -1,8 +1,12 @@
 """Who may use a drive when."""
 
+import inspect
+import sys
 import threading
 import time
 from fractions import Fraction
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -26,9 +30,13 @@ def start(
     return thread
 
 
+def waiting(tokens: Tokens) -> int:
+    return sum(not ticket.is_served for ticket in tokens._line)
+
+
 def wait_for_waiting(tokens: Tokens, count: int) -> None:
     end = time.monotonic() + 10
-    while len(tokens._waiting) < count:
+    while waiting(tokens) < count:
         assert time.monotonic() < end
         time.sleep(0.001)
 
@@ -73,7 +81,7 @@ def test_who_gives_up_waiting_leaves_the_line() -> None:
     with tokens.hold({"sda": ALL}):
         with pytest.raises(LookupError), tokens.hold({"sda": ALL}, check=give_up):
             pytest.fail("was let in")
-        assert not tokens._waiting
+        assert not waiting(tokens)
     with tokens.hold({"sda": ALL}):
         pass
 
@@ -84,6 +92,36 @@ def test_what_was_held_is_given_back_by_a_job_that_fails() -> None:
         raise LookupError
     with tokens.hold({"sda": ALL}):
         pass
+
+
+def lines_before_leaving() -> list[int]:
+    source, first = inspect.getsourcelines(inspect.unwrap(Tokens.hold))
+    doc = next(n for n, text in enumerate(source) if "ticket =" in text)
+    end = next(n for n, text in enumerate(source) if text.strip() == "finally:")
+    return [first + n for n in range(doc, end)]
+
+
+def test_ctrl_c_at_any_statement_leaves_nothing_taken() -> None:
+    interrupted = 0
+    for line in lines_before_leaving():
+        tokens = Tokens()
+
+        def at_line(frame: FrameType, event: str, _arg: object) -> Any:
+            if event == "line" and frame.f_lineno == line:  # noqa: B023
+                raise KeyboardInterrupt
+            return at_line if frame.f_code.co_name == "hold" else None
+
+        before = sys.gettrace()
+        sys.settrace(at_line)
+        try:
+            with tokens.hold({"sda": ALL}):
+                sys.settrace(before)
+        except KeyboardInterrupt:
+            interrupted += 1
+        finally:
+            sys.settrace(before)
+        assert not tokens._line, f"line {line}"
+    assert interrupted > 4
 
 
 def test_a_drive_is_never_shared_out_twice() -> None:

@@ -152,6 +152,10 @@ def test_a_real_read_only_mount(mounts: Mounts) -> None:
     assert ERROR not in {level for level, _ in codes(place_of_source(path / "model"))}
 
 
+def test_a_file_system_that_does_not_tell_its_room_is_not_called_full() -> None:
+    assert (ERROR, "no_space") not in codes(validate_mapping_target(Path("/proc"), size_bytes=1))
+
+
 def test_full_file_system(mounts: Mounts) -> None:
     path = mounts.tmpfs(1 << 20)
     assert (ERROR, "no_space") not in codes(validate_mapping_target(path, size_bytes=1 << 20))

@@ -5,16 +5,16 @@ nothing else has, or with other bytes in a few samples, there is no twin.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.content import content_digest, file_records
-from modelcellar.io.compare import could_be_equal
+from modelcellar.io.compare import Samples
 from modelcellar.io.manager import IoManager
 from modelcellar.records import HashedFile
-from modelcellar.sources import Source, SourceFile
+from modelcellar.sources import Source
 from modelcellar.tally import Tally
 
 __all__ = ["Duplicates"]
@@ -30,6 +30,7 @@ class Duplicates:
         self._books = books
         self._tally = tally
         self._disks = disks
+        self._samples = Samples()
         self._seen: dict[int, list[Path]] = defaultdict(list)
 
     def remember(self, source: Source) -> None:
@@ -53,24 +54,27 @@ class Duplicates:
         together: dict[int, list[Path]] = defaultdict(list)
         for file in chain.from_iterable(source.weights for source in sources):
             together[file.stamp.size_bytes].append(file.path)
+        twins = {
+            path for size, paths in together.items() for path in self._may_be_twins(paths, size)
+        }
         candidates = [
             (number, source)
             for number, source in enumerate(sources)
-            if all(self._may_have_twin(file, together) for file in source.weights)
+            if all(file.path in twins for file in source.weights)
         ]
         return dict(self._read(candidates))
 
-    def _may_have_twin(self, file: SourceFile, together: dict[int, list[Path]]) -> bool:
-        size = file.stamp.size_bytes
-        beside = (path for path in together[size] if path != file.path)
-        if size < SAMPLE_FROM_BYTES:
-            return any(beside) or bool(self._seen[size]) or self._books.catalog.has_size(size)
-        present = (
+    def _may_be_twins(self, paths: Sequence[Path], size_bytes: int) -> Collection[Path]:
+        """Those of ``paths`` that may have the bytes of each other, or of what is there."""
+        seen = self._seen[size_bytes]
+        if size_bytes < SAMPLE_FROM_BYTES:
+            has_others = len(paths) > 1 or seen or self._books.catalog.has_size(size_bytes)
+            return paths if has_others else ()
+        present = [
             self._books.store.content_path(model_id) / path
-            for model_id, path in self._books.catalog.files_of_size(size)
-        )
-        others = chain(beside, self._seen[size], present)
-        return any(could_be_equal(file.path, other, size) for other in others)
+            for model_id, path in self._books.catalog.files_of_size(size_bytes)
+        ]
+        return self._samples.may_be_twins([*paths, *seen, *present], size_bytes)
 
     def _read(
         self, candidates: Sequence[tuple[int, Source]]

@@ -91,7 +91,7 @@ def encode(manifest: Manifest) -> bytes:
     """The manifest as UTF-8 JSON, a line for each file and fact.
 
     Raises:
-        LibraryFormatError: it was read from a document of a newer format.
+        LibraryFormatError: it was read from a document of a newer format, or is nested too deeply.
     """
     if not is_writable(manifest):
         raise LibraryFormatError(
@@ -122,7 +122,13 @@ def encode(manifest: Manifest) -> bytes:
             "details": list(manifest.security.details),
         },
     }
-    return (_lines(document) + "\n").encode()
+    try:
+        return (_lines(document) + "\n").encode()
+    except RecursionError:
+        raise LibraryFormatError(
+            f"the manifest of {manifest.id} holds lists in lists too deep to be written",
+            "Take them out of the file, or restore it from a backup.",
+        ) from None
 
 
 def _lines(document: Mapping[str, JsonValue]) -> str:

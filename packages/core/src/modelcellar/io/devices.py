@@ -1,27 +1,23 @@
-"""Block devices by what sysfs tells: down to the physical ones, and what each of them is.
+"""Block devices by what sysfs tells: down to the physical ones, which media.py judges.
 
-Layout: Documentation/ABI/{stable,testing}/sysfs-block in the kernel's sources. Its rotational flag
-alone proves little: virtio-blk and USB bridges set it whatever is behind them, Xen clears it for
-disks that spin. Each verdict names its evidence.
+Layout: Documentation/ABI/{stable,testing}/sysfs-block in the kernel's sources.
 """
 
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
 from modelcellar.io.arrays import Array, md_array, md_members
+from modelcellar.io.media import Medium, verdict_of
 from modelcellar.io.sysfs import entries, line, text
 from modelcellar.records import Confidence, DriveKind
 
 __all__ = [
     "MAX_DEPTH",
     "Leaf",
-    "Medium",
     "Storage",
     "device_by_number",
-    "is_virtual",
     "storage_of",
     "together",
     "unseen",
@@ -30,33 +26,7 @@ __all__ = [
 MAX_DEPTH = 8
 """Layers of devices on devices that are followed; no sane set-up has as many."""
 
-SPINS_FROM_RPM = 0x0401
-"""Lowest speed that VPD page B1 can hold; 1 means that nothing rotates (SBC-4, 6.6.2)."""
-
-_RAID_VENDORS = ("3ware", "adaptec", "amcc", "areca", "avago", "lsi", "serveraid")
-_RAID_MODELS = ("logical volume", "megaraid", "mr9", "perc", "raid")
-_VIRTUAL = ("amazon", "google", "iet", "lio-org", "msft", "nutanix", "qemu", "vbox", "vmware")
 _CACHE_PARTS = ("cdata", "cmeta", "corig", "cpool", "cvol", "wcorig")
-
-
-class Medium(StrEnum):
-    """What a device is made of, as far as it matters to who reads and writes."""
-
-    NVME = "nvme"
-    SSD = "ssd"
-    HDD = "hdd"
-    CARD = "card"
-    RAM = "ram"
-    NETWORK = "network"
-    UNKNOWN = "unknown"
-
-    @property
-    def kind(self) -> DriveKind:
-        """What that means for seeks."""
-        if self is Medium.HDD:
-            return DriveKind.HDD
-        seeks_are_free = self in (Medium.NVME, Medium.SSD, Medium.CARD, Medium.RAM)
-        return DriveKind.SSD if seeks_are_free else DriveKind.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,88 +145,5 @@ def _is_cache_part(device: Path) -> bool:
 def _leaf(device: Path, *, wsl: bool) -> Leaf:
     name = device.name
     removable = text(device / "removable") == "1"
-    medium, confidence, reason = _verdict(device, wsl=wsl, removable=removable)
+    medium, confidence, reason = verdict_of(device, wsl=wsl, removable=removable)
     return Leaf(name, medium, confidence, reason, removable or medium is Medium.CARD)
-
-
-def _verdict(device: Path, *, wsl: bool, removable: bool) -> tuple[Medium, Confidence, str]:
-    sure, guess = Confidence.CERTAIN, Confidence.GUESS
-    rotational = text(device / "queue" / "rotational")
-    spins, still = rotational == "1", rotational == "0"
-    match _family(device.name):
-        case "zram" | "ram" | "pmem":
-            return Medium.RAM, sure, "memory"
-        case "nvme" if spins:
-            return Medium.HDD, sure, "NVMe, and the kernel says that it rotates"
-        case "nvme":
-            return Medium.NVME, sure, "NVMe"
-        case "mmcblk":
-            return Medium.CARD, sure, "a memory card or eMMC: no seeks, but slow to write"
-        case "vd" if still:
-            # The default is 1: somebody cleared it on purpose, for a disk of theirs.
-            return Medium.SSD, guess, "a virtual disk (virtio) that says it does not rotate"
-        case "vd":
-            return Medium.UNKNOWN, guess, "a virtual disk (virtio), which tells nothing"
-        case "xvd":
-            return Medium.UNKNOWN, guess, "a virtual disk (Xen), whose flag tells nothing"
-        case "nbd" | "rbd" | "drbd":
-            return Medium.NETWORK, guess, "a disk on another machine"
-        case "sd" if wsl:
-            return Medium.UNKNOWN, guess, "a virtual disk of the Windows Subsystem for Linux"
-        case "sd" | "hd" if still and removable and _is_usb(device):
-            return Medium.CARD, sure, "a USB stick: no seeks, but slow to write"
-        case "sd" | "hd" if still:
-            return Medium.SSD, sure, "it told the kernel that it does not rotate"
-        case "sd" | "hd" if spins:
-            return _spinning_scsi(device)
-    return Medium.UNKNOWN, guess, "a device of a kind that tells nothing"
-
-
-def _spinning_scsi(device: Path) -> tuple[Medium, Confidence, str]:
-    """A SCSI or ATA disk with the rotational flag, which is also what silence gives."""
-    vendor, model = (text(device / "device" / name).lower() for name in ("vendor", "model"))
-    guess = Confidence.GUESS
-    if is_virtual(vendor, model):
-        return Medium.UNKNOWN, guess, "a virtual disk, whose flag tells nothing"
-    if vendor.split(" ")[0] in _RAID_VENDORS or any(word in model for word in _RAID_MODELS):
-        return Medium.UNKNOWN, guess, "a RAID controller, which hides what its disks are"
-    if _is_usb(device):
-        return Medium.UNKNOWN, guess, "a USB bridge, many of which say that flash rotates"
-    rpm = _rotation_rpm(device)
-    if rpm is not None and rpm >= SPINS_FROM_RPM:
-        return Medium.HDD, Confidence.CERTAIN, f"the disk says that it turns at {rpm:,} rpm"
-    if rpm == 1:
-        return Medium.SSD, Confidence.LIKELY, "the disk says that nothing in it rotates"
-    return Medium.UNKNOWN, guess, "the disk does not say how fast it turns, if it does"
-
-
-def is_virtual(vendor: str, model: str) -> bool:
-    """Whether a disk is made by a program, by the names that it has."""
-    vendor, model = vendor.lower(), model.lower()
-    words = f"{vendor} {model}".split()
-    by_name = any(word in words or vendor.startswith(word) for word in _VIRTUAL)
-    return by_name or model.startswith("virtual disk")
-
-
-def _rotation_rpm(device: Path) -> int | None:
-    """Bytes 4 and 5 of the SCSI VPD page "block device characteristics" (SBC-4, 6.6.2)."""
-    try:
-        page = (device / "device" / "vpd_pgb1").read_bytes()
-    except OSError:
-        return None
-    return int.from_bytes(page[4:6], "big") if len(page) >= 6 and page[1] == 0xB1 else None
-
-
-def _is_usb(device: Path) -> bool:
-    return any(part.startswith("usb") and part[3:].isdigit() for part in device.parts)
-
-
-def _family(name: str) -> str:
-    """What the name of a whole disk begins with: ``sd`` of ``sdaa``, ``nvme`` of ``nvme0n1``."""
-    for word in ("nvme", "mmcblk", "zram", "pmem", "drbd", "nbd", "rbd", "ram"):
-        if name.startswith(word) and name[len(word) : len(word) + 1].isdigit():
-            return word
-    for word in ("xvd", "vd", "sd", "hd"):
-        if name.startswith(word) and name[len(word) :].isalpha():
-            return word
-    return ""

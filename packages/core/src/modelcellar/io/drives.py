@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelcellar.io import macos, mounts, windows
-from modelcellar.io.devices import Leaf, Medium, Storage
+from modelcellar.io.devices import Leaf, Storage
+from modelcellar.io.media import Medium
 from modelcellar.io.mounts import Mount, mount_of
 from modelcellar.io.probing import Prober
 from modelcellar.io.storage import THIS_MACHINE, Machine, storage_under

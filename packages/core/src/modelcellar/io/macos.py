@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from modelcellar.io.commands import Run
-from modelcellar.io.devices import Leaf, Medium, Storage, together, unseen
+from modelcellar.io.devices import Leaf, Storage, together, unseen
+from modelcellar.io.media import Medium
 from modelcellar.io.mounts import Mount
 from modelcellar.io.storage import known_by_type
 from modelcellar.records import Confidence

@@ -5,8 +5,10 @@ Disks that have nothing to do with each other work at the same time.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -124,6 +126,7 @@ class IoManager:
         work: Callable[[Plan, "_Report"], None],
         callbacks: "_Callbacks",
     ) -> None:
+        _CALLBACK.forbid()
         facts = [FileFacts.of(path) for path in sources]
         callbacks.total_bytes = callbacks.passes * sum(fact.size_bytes for fact in facts)
 
@@ -200,7 +203,13 @@ class _Callbacks:
     def advance(self, size_bytes: int) -> None:
         self.done_bytes += size_bytes
         if self.progress is not None:
-            self.progress(self.done_bytes, self.total_bytes)
+            with _CALLBACK.inside():
+                self.progress(self.done_bytes, self.total_bytes)
+
+    def tell(self, number: int, result: HashedFile | OSError) -> None:
+        if self.on_done is not None:
+            with _CALLBACK.inside():
+                self.on_done(number, result)
 
 
 @dataclass(slots=True)
@@ -219,11 +228,31 @@ class _Report:
             self.caller.call(lambda: self.callbacks.advance(more))
 
     def on_done(self, plan: Plan) -> hashing.OnDone | None:
-        tell = self.callbacks.on_done
-        if tell is None:
+        if self.callbacks.on_done is None:
             return None
 
         def told(number: int, result: HashedFile | OSError) -> None:
-            self.caller.call(lambda: tell(plan.order[number], result))
+            self.caller.call(lambda: self.callbacks.tell(plan.order[number], result))
 
         return told
+
+
+class _Callback(threading.local):
+    """Whether this thread is in a callback. Its job has the drive until it comes back."""
+
+    is_running = False
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        self.is_running = True
+        try:
+            yield
+        finally:
+            self.is_running = False
+
+    def forbid(self) -> None:
+        if self.is_running:
+            raise RuntimeError("a callback asked for more work on drives; it would wait for itself")
+
+
+_CALLBACK = _Callback()

@@ -12,13 +12,13 @@ from modelcellar.io.commands import Run, output_of
 from modelcellar.io.devices import (
     MAX_DEPTH,
     Leaf,
-    Medium,
     Storage,
     device_by_number,
     storage_of,
     together,
     unseen,
 )
+from modelcellar.io.media import Medium
 from modelcellar.io.mounts import Mount, mount_of
 from modelcellar.io.zfs import Vdev, vdevs_of_pool
 from modelcellar.records import Confidence

@@ -52,7 +52,8 @@ class FileSystem:
     """The file system that a place is on: how it is mounted (if that is known), and its room."""
 
     mount: Mount | None
-    free_bytes: int
+    free_bytes: int | None
+    """``None`` where it does not say: those of the kernel, like ``/proc``, and some of FUSE."""
     max_name_bytes: int
 
     @property
@@ -76,7 +77,8 @@ def file_system_of(
     """
     found = os.statvfs(folder)
     mount = mount_of(folder, mountinfo=surroundings.mountinfo) if find_mount else None
-    return FileSystem(mount, found.f_bavail * found.f_frsize, found.f_namemax)
+    free_bytes = found.f_bavail * found.f_frsize if found.f_blocks else None
+    return FileSystem(mount, free_bytes, found.f_namemax)
 
 
 def nearest_existing(path: Path) -> Path:

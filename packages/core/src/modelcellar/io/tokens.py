@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 
 __all__ = ["SHARED_TOKENS", "Shares", "Tokens"]
@@ -28,8 +29,7 @@ class Tokens:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._taken: Counter[str] = Counter()
-        self._waiting: list[Shares] = []
+        self._line: list[_Ticket] = []
 
     @contextmanager
     def hold(self, shares: Shares, *, check: Callable[[], object] = lambda: None) -> Iterator[None]:
@@ -37,35 +37,41 @@ class Tokens:
 
         ``check`` is called every tenth of a second of waiting, and ends it by raising.
         """
-        with self._changed:
-            self._waiting.append(shares)
-            try:
-                while not self._is_free_for(shares):
+        ticket = _Ticket(shares)
+        # A signal may come between any two statements; the ticket always leaves the line.
+        try:
+            with self._changed:
+                self._line.append(ticket)
+                while not self._is_free_for(ticket):
                     self._changed.wait(LOOK_SECONDS)
                     check()
-                self._taken.update(shares)
-            finally:
-                self._leave_the_line(shares)
-        try:
+                ticket.is_served = True
+                self._changed.notify_all()
             yield
         finally:
             with self._changed:
-                self._taken.subtract(shares)
+                self._line = [other for other in self._line if other is not ticket]
                 self._changed.notify_all()
 
-    def _is_free_for(self, shares: Shares) -> bool:
-        before = self._waiting[: self._place(shares)]
-        wanted = {name for earlier in before for name in earlier}
-        return not wanted.intersection(shares) and all(
-            self._taken[name] + share <= 1 for name, share in shares.items()
-        )
+    def _is_free_for(self, ticket: "_Ticket") -> bool:
+        taken: Counter[str] = Counter()
+        is_earlier = True
+        for other in self._line:
+            if other is ticket:
+                is_earlier = False
+            elif other.is_served:
+                taken.update(other.shares)
+            elif is_earlier and not other.shares.keys().isdisjoint(ticket.shares):
+                return False
+        return all(taken[name] + share <= 1 for name, share in ticket.shares.items())
 
-    def _place(self, shares: Shares) -> int:
-        return next(place for place, one in enumerate(self._waiting) if one is shares)
 
-    def _leave_the_line(self, shares: Shares) -> None:
-        del self._waiting[self._place(shares)]
-        self._changed.notify_all()
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    """A place in the line of those who wait, and of those who are served."""
+
+    shares: Shares
+    is_served: bool = False
 
 
 SHARED_TOKENS = Tokens()

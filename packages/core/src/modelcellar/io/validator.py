@@ -170,7 +170,7 @@ def _access_findings(folder: Path, system: FileSystem) -> Iterator[PlaceFinding]
 
 def _room_findings(system: FileSystem, size_bytes: int, spare: int) -> Iterator[PlaceFinding]:
     free = system.free_bytes
-    if size_bytes + spare > free:
+    if free is not None and size_bytes + spare > free:
         text = f"no space for {size_bytes:,} bytes with {spare:,} to spare: {free:,} are free"
         yield PlaceFinding(Level.ERROR, "no_space", text, "Free some space on that disk.")
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from modelcellar.io.devices import Leaf, Medium, Storage, is_virtual, together, unseen
+from modelcellar.io.devices import Leaf, Storage, together, unseen
+from modelcellar.io.media import Medium, is_virtual
 from modelcellar.records import Confidence
 
 __all__ = ["CALLS", "Answers", "Bus", "Calls", "DriveType", "is_remote", "look", "verdict"]
