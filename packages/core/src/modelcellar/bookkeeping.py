@@ -7,7 +7,7 @@ manifests that differ are read again.
 
 import errno
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -136,12 +136,14 @@ class Bookkeeper:
             self._catch_up()
             outcomes: dict[str, Outcome] = {}
             chosen: dict[str, StagedModel] = {}
+            taken: set[str] = set()
             for model in models:
                 digest = model.manifest.content_digest
                 if digest not in chosen and digest not in outcomes:
                     present = self.catalog.by_content(digest)
                     if present is None:
-                        chosen[digest] = self._with_id(model, chosen)
+                        chosen[digest] = self._with_id(model, taken)
+                        taken.add(chosen[digest].manifest.id)
                     else:
                         outcomes[digest] = self._already_there(staging, model, present)
             if chosen:
@@ -207,8 +209,7 @@ class Bookkeeper:
                     self.store.withdraw_content(staging, moved)
         return rows
 
-    def _with_id(self, model: StagedModel, chosen: Mapping[str, StagedModel]) -> StagedModel:
-        taken = {other.manifest.id for other in chosen.values()}
+    def _with_id(self, model: StagedModel, taken: Collection[str]) -> StagedModel:
         for digits in ID_DIGITS:
             model_id = naming.model_id(model.name, model.manifest.content_digest, digits)
             if model_id in taken or self.store.manifest_path(model_id).exists():

@@ -29,7 +29,8 @@ class Copying:
         """A job for each file; raises ``OSError`` where a folder cannot be made."""
         for file in self.source.files:
             target = self.content / file.relative
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent != self.content:
+                target.parent.mkdir(parents=True, exist_ok=True)
             yield file, CopyJob(file.path, target, tuple(hash_ranges(file)))
 
     def hashed(self) -> list[HashedFile]:

@@ -59,6 +59,9 @@ DAMAGED = (
 )
 """What is raised when the catalog file is no good; the manifests are, so it is made anew."""
 
+CACHE_KIB = 32 << 10
+"""SQLite's 2 MiB are less than the pages that a batch of an import touches."""
+
 BUSY_TIMEOUT_MS = 10_000
 KEPT_BACKUPS = 3
 _ORDER = {"name": "name COLLATE NOCASE", "size": "size_bytes", "added": "added_at"}
@@ -288,9 +291,9 @@ class Catalog:
     def _put(self, row: CatalogRow) -> None:
         manifest, record = row.manifest, manifests.to_record(row.manifest)
         text = self._search_text(record)
-        self.connection.execute(
+        rowid = self._value(
             UPSERT_MODEL,
-            (
+            *(
                 *(manifest.id, record.type.value, record.format.value, record.size_bytes),
                 *(record.added_at, record.verified_at, manifest.content_digest),
                 *(row.data, row.mtime_ns, len(row.data)),
@@ -298,7 +301,6 @@ class Catalog:
                 *(text.family_text, text.description, text.extension),
             ),
         )
-        rowid = self._value("SELECT rowid FROM models WHERE id = ?", manifest.id)
         self.connection.execute("DELETE FROM files WHERE model = ?", (rowid,))
         self.connection.executemany(
             INSERT_FILE,
@@ -328,7 +330,9 @@ class Catalog:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
-        self.connection.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL")
+        self.connection.execute(
+            f"PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA cache_size = -{CACHE_KIB}"
+        )
 
     def _migrate(self, migrations: Sequence[Migration]) -> None:
         newest = len(migrations)

@@ -99,6 +99,7 @@ UPSERT_MODEL = (
     f"INSERT INTO models ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     " ON CONFLICT (id) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])
+    + " RETURNING rowid"
 )
 """One row of ``models``. Not ``INSERT OR REPLACE``: that deletes without telling the triggers."""
 

@@ -180,6 +180,8 @@ def display(path: str) -> str:
     A byte that is not UTF-8 becomes ``\xNN``; controls, bidi and other invisible characters become
     ``\uNNNN``. It is for people: two different paths can look alike.
     """
+    if path.isprintable():
+        return path
     return "".join(c if c.isprintable() else _escaped(c) for c in path)
 
 

@@ -33,6 +33,7 @@ class Staging:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._count = 0
+        self._kinds: set[str] = set()
 
     def new_folder(self) -> Path:
         """A new empty folder for the content of one model."""
@@ -44,7 +45,9 @@ class Staging:
     def write(self, kind: str, name: str, data: bytes) -> Path:
         """Write a small file ``<kind>/<name>`` to be published; returns where it is staged."""
         folder = self.path / kind
-        folder.mkdir(exist_ok=True)
+        if kind not in self._kinds:
+            folder.mkdir(exist_ok=True)
+            self._kinds.add(kind)
         return write_file(folder / name, data)
 
 

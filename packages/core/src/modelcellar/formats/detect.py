@@ -153,6 +153,8 @@ def _with_others(
         # Where torch kept its pickles first; it still looks for that before anything else.
         faces.append(Reading(FileFormat.UNKNOWN))
     told = [face for face in faces if face is not None]
+    if not told:
+        return found
     security = worst([reading.security, *(face.security for face in told)])
     is_known = reading.format is not FileFormat.UNKNOWN
     also = tuple(face.format for face in told) if is_known else ()

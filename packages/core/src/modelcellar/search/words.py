@@ -58,13 +58,23 @@ def search_words(*texts: str) -> str:
     for text in texts:
         part = text[:left]
         left -= len(part)
-        # "RealVisXL_V5" is typed as "realvisxlv5" too, five segments where capitals part.
-        for is_cjk, run in (*_runs(part), *_runs(part.lower())):
-            longest = 2 if is_cjk else MAX_JOIN
-            for size in range(1, longest + 1):
-                starts = range(len(run) - size + 1)
-                words.update(("".join(run[i : i + size]), None) for i in starts)
+        words.update(_words(part))
     return " ".join(words)
+
+
+@lru_cache(maxsize=1024)
+def _words(text: str) -> dict[str, None]:
+    """The same of one text. Thousands of models share a family and tags, and many have the name
+    of their file."""
+    words: dict[str, None] = {}
+    # "RealVisXL_V5" is typed as "realvisxlv5" too, five segments where capitals part.
+    small = text.lower()
+    for is_cjk, run in (*_runs(text), *(_runs(small) if small != text else ())):
+        longest = 2 if is_cjk else MAX_JOIN
+        for size in range(1, longest + 1):
+            starts = range(len(run) - size + 1)
+            words.update(("".join(run[i : i + size]), None) for i in starts)
+    return words
 
 
 def word_tokens(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
 
@@ -54,6 +54,11 @@ class Pattern:
 
     name: str
     shape: tuple[frozenset[int], ...] | None
+    is_whole: bool = field(init=False)
+    """Whether the name stands for one tensor only."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_whole", not set("*#") & set(self.name))
 
     @classmethod
     def parse(cls, text: str) -> "Pattern":
@@ -118,6 +123,9 @@ class TensorNames:
 
     def has(self, pattern: Pattern, under: str = "") -> bool:
         """Whether a tensor fits, its name taken to begin with ``under``."""
-        # Asked some 300 times for each file, mostly in vain.
+        if pattern.is_whole:
+            # Asked dozens of times for each file, mostly in vain.
+            shape = self.exact.get(under + pattern.name)
+            return shape is not None and (pattern.shape is None or pattern.fits(shape))
         shapes = self.shapes(under + pattern.name)
-        return bool(shapes) and any(map(pattern.fits, shapes))
+        return bool(shapes) and (pattern.shape is None or any(map(pattern.fits, shapes)))

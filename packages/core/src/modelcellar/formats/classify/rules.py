@@ -130,6 +130,9 @@ def _gates() -> tuple[Mapping[str, Sequence[int]], Sequence[int]]:
 
 
 def _rule(table: Mapping[str, JsonValue]) -> Rule:
+    if any(set("*#") & set(prefix) for prefix in table.get("under", ())):
+        raise ValueError(f"rule {table.get('name')!r}: a prefix stands for itself only")
+
     def patterns(key: str) -> tuple[Pattern, ...]:
         return tuple(Pattern.parse(text) for text in table.get(key, ()))
 
