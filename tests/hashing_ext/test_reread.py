@@ -119,6 +119,20 @@ def test_stopped_while_reading_back_nothing_is_left(
         assert names_in(target_folder) == []
 
 
+@pytest.mark.parametrize("streams", ["0", "1", "alternate"])
+def test_a_copy_that_vanishes_before_it_is_read_back_is_not_the_end_of_the_others(
+    streams: str, make_file: Callable[..., Path], target_folder: Path
+) -> None:
+    sources = [make_file(size, f"s{size}") for size in (9 * MIB, 100_000, 3000)]
+    command = [sys.executable, "-c", MANY, target_folder, streams, *sources]
+    # It is opened once to be written and once to be read back.
+    gone = "/open(at)?$:error=ENOENT:when=2+"
+    printed = inject(command, gone, only=target_folder / "1")
+    assert printed.split(" ", 1)[1].strip() == str([0, errno.ENOENT, 0])
+    for number in (0, 2):
+        assert sha256_of(target_folder / str(number)) == sha256_of(sources[number])
+
+
 def test_no_such_check(make_file: Callable[..., Path], target_folder: Path) -> None:
     with pytest.raises(ValueError, match="'perhaps'"):
         copy_many([(make_file(1), target_folder / "x")], verify="perhaps")  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import struct
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,21 @@ class TestShards:
         assert found(source_folder) == {
             "big": [f"big-{number:05}-of-00003{ending}" for number in (1, 2, 3)]
         }
+
+    def test_of_thousands_none_is_compared_with_each_other(self, source_folder: Path) -> None:
+        """Four times as many take four times as long; compared in pairs it would be sixteen."""
+        seconds = []
+        for count in (250, 1000):
+            folder = source_folder / str(count)
+            folder.mkdir()
+            write_shards(folder, "big", range(1, count + 1), count, ".safetensors")
+            best = float("inf")
+            for _ in range(3):
+                began = time.process_time()
+                assert len(found(folder)) == 1
+                best = min(best, time.process_time() - began)
+            seconds.append(best)
+        assert seconds[1] < 8 * seconds[0]
 
     def test_with_their_index(self, source_folder: Path) -> None:
         write_shards(source_folder, "model", [1, 2], 2, ".safetensors")
