@@ -1,6 +1,10 @@
 """``lookup``, ``enrich``, ``index-repo``, ``status`` and the look-ups of ``import``, end to end."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import CommandResult
+from tests.support.command import CommandResult, cellar_command
 from tests.support.fake_hub import (
     CivitaiFile,
     CivitaiVersion,
@@ -40,6 +44,27 @@ def online(cellar: Cellar, fake_hub: FakeHub) -> Cellar:
         return cellar(*args, env={**environment(fake_hub), **(env or {})}, **more)
 
     return run
+
+
+SILENT_RESOLVER = """
+import socket, subprocess, sys
+resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+resolver.bind(("127.0.0.1", 53))
+sys.exit(subprocess.call(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def dead_line(tmp_path: Path) -> list[str]:
+    """What runs a command where the resolver takes every question and nothing else is there."""
+    if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"):
+        pytest.skip("needs root, unshare and ip")
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    mount = 'ip link set lo up && mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    start = ["unshare", "-n", "-m", "sh", "-c", mount, str(tmp_path / "resolv.conf")]
+    if subprocess.run([*start, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("namespaces cannot be made here")
+    return [*start, sys.executable, "-c", SILENT_RESOLVER]
 
 
 @contextmanager
@@ -153,6 +178,25 @@ class TestLookup:
         result = online("lookup", origins.published, "--json", "--offline", check=False)
         assert result.exit_code == 9
         assert result.json()["pending"]["code"] == "offline"
+
+    def test_a_wait_that_is_longer_than_a_look_up_may_take_is_told_at_once(
+        self, online: Cellar, origins: Origins, fake_hub: FakeHub
+    ) -> None:
+        fake_hub.chaos.add(TooMany({"Retry-After": "40"}), host="hub", times=None)
+        began = time.monotonic()
+        result = online("lookup", origins.published, "--json", check=False)
+        assert time.monotonic() - began < 15
+        assert (result.exit_code, result.json()["pending"]["code"]) == (9, "rate_limited")
+
+    def test_a_resolver_that_says_nothing(self, dead_line: list[str], tmp_path: Path) -> None:
+        path = write_safetensors(tmp_path / "somemodel.safetensors", seed=5)
+        command = [*dead_line, *cellar_command(), "lookup", str(path), "--json"]
+        began = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        # Two hosts for four seconds each, and the start of an interpreter on a busy machine.
+        assert time.monotonic() - began < 13
+        assert done.returncode == 9
+        assert "cannot be reached" in json.loads(done.stdout)["pending"]["message"]
 
     def test_the_token_goes_to_the_hub_alone(
         self, online: Cellar, origins: Origins, fake_hub: FakeHub

@@ -1,6 +1,7 @@
 """Many files at once: how many calls that takes, and what a dead host does to it."""
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from modelcellar.config import Settings, load_settings
 from modelcellar.hosts import open_hosts
 from modelcellar.identification import Identification, Question
 from modelcellar.origins import Standing, Subject
-from tests.support.fake_hub import CivitaiFile, CivitaiVersion, FakeHub, FakeRepo
+from tests.support.fake_hub import CivitaiFile, CivitaiVersion, FakeHub, FakeRepo, Stall
 from tests.support.models import safetensors_bytes, sha256
 from tests.support.origins import environment
 
@@ -26,10 +27,10 @@ def settings(fake_hub: FakeHub, tmp_path: Path) -> Settings:
 
 
 def identify(
-    settings: Settings, questions: Sequence[Question], *, refresh: bool = False
+    settings: Settings, questions: Sequence[Question], *, limit_s: float = math.inf
 ) -> tuple[Identification, ...]:
     async def work() -> tuple[Identification, ...]:
-        async with open_hosts(settings, refresh=refresh) as hosts:
+        async with open_hosts(settings, limit_s=limit_s) as hosts:
             return await hosts.identifier.identify(questions)
 
     return asyncio.run(work())
@@ -96,6 +97,21 @@ def test_a_dead_hub_ends_a_thousand_look_ups_at_once(fake_hub: FakeHub, settings
     assert len(fake_hub.log.of("hub")) == 0
     later = identify(settings, questions[:1])
     assert later[0].pending is not None  # still left alone, by the next run as well
+
+
+def test_a_look_up_ends_in_time_and_a_silent_host_does_not_take_it_all(
+    fake_hub: FakeHub, settings: Settings
+) -> None:
+    data = safetensors_bytes(seed=1, size_bytes=64)
+    fake_hub.add(FakeRepo("acme/toymodel", {"toymodel.safetensors": data}))
+    fake_hub.chaos.add(Stall(30.0, None), host="civitai", times=None)
+    asked = [question("toymodel.safetensors", data)]
+    assert identify(settings, asked, limit_s=4.0)[0].is_verified
+    fake_hub.chaos.add(Stall(30.0, None), times=None)
+    asked = [question("another.safetensors", safetensors_bytes(seed=2, size_bytes=64))]
+    began = time.monotonic()
+    assert identify(settings, asked, limit_s=0.5)[0].pending is not None
+    assert time.monotonic() - began < 2.0
 
 
 def test_an_impostor_stays_a_candidate_among_a_thousand(

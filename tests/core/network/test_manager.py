@@ -147,6 +147,47 @@ def test_hosts_and_ports_fail_each_for_itself() -> None:
     act(script, story)
 
 
+class Silent:
+    """A transport whose hosts take every call and never answer."""
+
+    def __init__(self) -> None:
+        self.sent: list[Call] = []
+
+    async def exchange(self, call: Call) -> Response:
+        self.sent.append(call)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        pass
+
+
+def test_hosts_that_say_nothing_get_no_more_than_the_limit_together() -> None:
+    transport = Silent()
+
+    async def main() -> None:
+        async with NetworkManager(transport=transport, limit_s=0.5) as manager:
+            for number in range(4):
+                with pytest.raises(HostUnavailableError):
+                    await manager.request(Request("GET", f"https://host{number}.example/"))
+            # It was we who had no time, which says nothing of the hosts.
+            assert {one.cause for one in manager.status().origins} == {""}
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - began < 1.0
+    assert len(transport.sent) == 4  # the first one left time for the others
+
+
+def test_connecting_takes_no_longer_because_an_answer_may() -> None:
+    async def story(manager: NetworkManager, transport: FakeTransport, _: FakeClock) -> None:
+        await manager.request(Request("POST", HUB, timeout_s=30.0))
+        await manager.request(Request("GET", HUB, timeout_s=2.0))
+        assert [call.connect_s for call in transport.sent] == [4.0, 1.0]
+
+    act(status(200), story)
+
+
 # --- what counts ---
 
 

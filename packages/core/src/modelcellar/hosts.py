@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -59,12 +60,14 @@ async def open_hosts(
     settings: Settings,
     *,
     refresh: bool = False,
+    limit_s: float = math.inf,
     on_wait: Callable[[Wait], None] | None = None,
 ) -> AsyncIterator[Hosts]:
     """The hosts that the settings name; they are let go of at the end.
 
     Args:
         refresh: ask again whatever is remembered, also hosts that are left alone for failing.
+        limit_s: for all calls together; what is not answered by then is pending.
         on_wait: told of every wait for a host's quota.
 
     Raises:
@@ -82,6 +85,7 @@ async def open_hosts(
         async with NetworkManager(
             offline=settings.offline,
             retry_now=refresh,
+            limit_s=limit_s,
             state_folder=state_folder(),
             throttles={hub_origin: throttle},
             on_wait=on_wait,

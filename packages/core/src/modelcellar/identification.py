@@ -258,7 +258,7 @@ class Identifier:
         error, until = self._failed.get(whom, (None, 0.0))
         if error is not None and time.monotonic() < until:
             call.close()
-            asked.pending = error
+            asked.pending = asked.pending or error  # what is known by now may say more
             return
         try:
             await call

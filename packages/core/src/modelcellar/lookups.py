@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 OnWait = Callable[[Wait], None] | None
+LOOKUP_S = 30.0
+"""For all that one look-up asks: somebody is waiting. ``enrich`` takes as long as there are models,
+and each of its calls has a limit of its own."""
 
 
 def lookup_file(
@@ -184,7 +187,9 @@ def _identify(
     questions: Sequence[Question], settings: Settings, *, refresh: bool, on_wait: OnWait
 ) -> tuple[Identification, ...]:
     async def work() -> tuple[Identification, ...]:
-        async with open_hosts(settings, refresh=refresh, on_wait=on_wait) as hosts:
+        async with open_hosts(
+            settings, refresh=refresh, limit_s=LOOKUP_S, on_wait=on_wait
+        ) as hosts:
             return await hosts.identifier.identify(questions)
 
     return asyncio.run(work())

@@ -38,6 +38,9 @@ from modelcellar.network.transport import Call, ExchangeError, Reason, Transport
 __all__ = ["Host", "Surroundings"]
 
 PROBE_GRACE_S = 5.0
+CONNECT_S = 4.0
+"""For finding the address and connecting, whatever an answer may take: on a dead line, where the
+resolver says nothing, two hosts cost this much each before we know that we are offline."""
 REQUEST_TIMEOUT = 408
 # Those that say "not now"; from 520 on Cloudflare's for a server behind it that does not answer.
 SICK = frozenset({500, 502, 503, 504, 520, 521, 522, 523, 524})
@@ -180,7 +183,7 @@ class Host:
             request.headers,
             request.json,
             request.max_bytes,
-            connect_s=request.timeout_s / 2,
+            connect_s=min(request.timeout_s / 2, CONNECT_S),
         )
         try:
             async with asyncio.timeout(limit_s):

@@ -1,6 +1,7 @@
 """The only door to the network."""
 
 import asyncio
+import math
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -51,7 +52,8 @@ class NetworkManager:
 
     ``state_folder`` is where open circuits outlive the run (``None``: nowhere), ``throttles`` makes
     those of particular origins, ``on_wait`` is told of every wait. ``retry_now`` asks hosts at once
-    that are left alone. Use it as ``async with``, in one event loop.
+    that are left alone. ``limit_s`` is for all calls together, with their retries and waits, from
+    now on. Use it as ``async with``, in one event loop.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class NetworkManager:
         *,
         offline: bool = False,
         retry_now: bool = False,
+        limit_s: float = math.inf,
         state_folder: Path | None = None,
         throttles: Mapping[str, ThrottleFactory] | None = None,
         on_wait: Callable[[Wait], None] | None = None,
@@ -70,6 +73,7 @@ class NetworkManager:
     ) -> None:
         self._is_offline = offline
         self._retry_now = retry_now
+        self._ends_at = clock() + limit_s
         self._throttles = dict(throttles or {})
         self._around = Surroundings(
             transport or HttpTransport(),
@@ -118,7 +122,9 @@ class NetworkManager:
                 not asked, since it is neither https nor on this machine.
         """
         self._require_use()
-        deadline = self._around.clock() + request.deadline_s
+        now = self._around.clock()
+        # Half of what is left of the limit: a host that says nothing leaves time for the others.
+        deadline = now + min(request.deadline_s, (self._ends_at - now) / 2)
         request = with_secrets(request)
         self._require_encrypted(request)
         visited = {(request.method, request.url)}
