@@ -330,9 +330,9 @@ class TestStatus:
     def test_open_circuits_and_quotas(
         self, online: Cellar, origins: Origins, fake_hub: FakeHub
     ) -> None:
+        online("import", "--no-lookup", origins.folder)
         with trouble(fake_hub, Status(503), host="hub"):
-            for path in origins.folder.iterdir():
-                online("lookup", path, check=False)
+            online("enrich", check=False)
         hosts = online("status", "--json").json()["network"]["hosts"]
         (hub,) = (one for one in hosts if one["origin"] == fake_hub.hub_url)
         assert hub["circuit"] == "open"

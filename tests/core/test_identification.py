@@ -1,23 +1,38 @@
 """Many files at once: how many calls that takes, and what a dead host does to it."""
 
 import asyncio
+import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from modelcellar.config import Settings, load_settings
+from modelcellar.hf.client import HubClient
+from modelcellar.hf.metadata_lookup import Calls, HubLookup
 from modelcellar.hosts import open_hosts
 from modelcellar.identification import Identification, Question
-from modelcellar.origins import Standing, Subject
-from tests.support.fake_hub import CivitaiFile, CivitaiVersion, FakeHub, FakeRepo, Stall
+from modelcellar.origins import Match, Standing, Subject
+from tests.support.fake_hub import (
+    ArchivedFile,
+    CivitaiFile,
+    CivitaiVersion,
+    FakeHub,
+    FakeRepo,
+    Stall,
+    Status,
+)
 from tests.support.models import safetensors_bytes, sha256
 from tests.support.origins import environment
 
 FILES = 1000
 MAX_CALLS_PER_FILE = 2.2
+MAX_AFTER_TRIP_S = 1.0
+MAX_CALLS_OF_THE_DEAD = 5
+HOSTS = ("hub", "civitai", "civarchive")
 
 
 @pytest.fixture
@@ -82,21 +97,101 @@ def test_calls_for_a_library_of_1000_files(fake_hub: FakeHub, settings: Settings
     assert fake_hub.log.entries == ()
 
 
-def test_a_dead_hub_ends_a_thousand_look_ups_at_once(fake_hub: FakeHub, settings: Settings) -> None:
-    questions = [
+def unknown_files() -> list[Question]:
+    return [
         question(f"model{number}.safetensors", safetensors_bytes(seed=number, size_bytes=64))
         for number in range(FILES)
     ]
-    with fake_hub.chaos.refused("hub"):
-        began = time.monotonic()
-        found = identify(settings, questions)
-        took_s = time.monotonic() - began
-    assert all(one.pending is not None for one in found)
-    # The trip itself takes a few retries with their waits; CivArchive is asked for each file.
-    assert took_s < 30
-    assert len(fake_hub.log.of("hub")) == 0
-    later = identify(settings, questions[:1])
-    assert later[0].pending is not None  # still left alone, by the next run as well
+
+
+def trip_at(caplog: pytest.LogCaptureFixture, origin: str) -> float:
+    """When the circuit of a host opened, in seconds since 1970; it did so once."""
+    (opened,) = (one for one in caplog.records if f"{origin} is left alone" in one.getMessage())
+    return opened.created
+
+
+class TestDeadHosts:
+    """The bar: 1,000 look-ups end within 1 s of the trip, with 5 requests at most."""
+
+    @pytest.fixture(autouse=True)
+    def log_of_trips(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "modelcellar.network.host")
+
+    @pytest.mark.parametrize("is_refused", [True, False])
+    def test_all_of_them(
+        self,
+        fake_hub: FakeHub,
+        settings: Settings,
+        caplog: pytest.LogCaptureFixture,
+        is_refused: bool,
+    ) -> None:
+        questions = unknown_files()
+        with ExitStack() as dead:
+            if is_refused:
+                for site in HOSTS:
+                    dead.enter_context(fake_hub.chaos.refused(site))
+            else:
+                fake_hub.chaos.add(Status(503), times=None)
+            found = identify(settings, questions)
+            ended = time.time()
+        assert all(one.pending is not None for one in found)
+        for origin in (settings.hub_endpoint, settings.civarchive_endpoint):
+            assert ended - trip_at(caplog, origin) <= MAX_AFTER_TRIP_S
+        assert max(len(fake_hub.log.of(site)) for site in HOSTS) <= MAX_CALLS_OF_THE_DEAD
+        fake_hub.log.clear()
+        # Still left alone, by the next run as well.
+        assert identify(settings, questions[:1])[0].pending is not None
+        assert not fake_hub.log.of("hub")
+
+    def test_the_hub_alone(
+        self, fake_hub: FakeHub, settings: Settings, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Who is alive is asked for every file, and none of that waits for the Hub."""
+        questions = unknown_files()
+        lead = ArchivedFile("huggingface", "https://huggingface.co/acme/toy/blob/main/a", "a")
+        fake_hub.civarchive.files = {
+            str(one.subject.sha256): (lead,) for one in questions if one.subject.sha256
+        }
+        fake_hub.chaos.add(Status(503), host="hub", times=None)
+
+        async def work() -> tuple[tuple[Identification, ...], list[tuple[float, float]]]:
+            async with open_hosts(settings) as hosts:
+                hub = hosts.identifier.hub = TimedLookup(hosts.hub)
+                return await hosts.identifier.identify(questions), hub.spans
+
+        found, spans = asyncio.run(work())
+        assert len(fake_hub.log.of("civarchive")) == FILES
+        assert len(fake_hub.log.of("hub")) <= MAX_CALLS_OF_THE_DEAD
+        # What CivArchive says is kept although it cannot be followed now.
+        assert {(len(one.matches), one.pending is not None) for one in found} == {(1, True)}
+        trip = trip_at(caplog, settings.hub_endpoint)
+        assert sum(end - max(begin, trip) for begin, end in spans if end > trip) <= MAX_AFTER_TRIP_S
+
+
+class TimedLookup(HubLookup):
+    """Notes from when to when each look-up waited for the Hub, in seconds since 1970."""
+
+    def __init__(self, hub: HubClient) -> None:
+        super().__init__(hub)
+        self.spans: list[tuple[float, float]] = []
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.time()
+        try:
+            yield
+        finally:
+            self.spans.append((began, time.time()))
+
+    async def lookup_by_filename(
+        self, subject: Subject, *, calls: Calls | None = None
+    ) -> tuple[Match, ...]:
+        with self._timed():
+            return await super().lookup_by_filename(subject, calls=calls)
+
+    async def confirm(self, subject: Subject, repo_id: str) -> Match | None:
+        with self._timed():
+            return await super().confirm(subject, repo_id)
 
 
 def test_a_look_up_ends_in_time_and_a_silent_host_does_not_take_it_all(

@@ -224,7 +224,7 @@ class Identifier:
         leads = await self.civarchive.by_sha256(str(asked.subject.sha256))
         for repo_id in dict.fromkeys(lead.repo_id for lead in leads if lead.repo_id):
             if asked.is_open:
-                await self._confirm(asked, repo_id)
+                await self._ask("hub", asked, self._confirm(asked, repo_id))
         asked.add(leads)
 
     async def _ask_for_tensors(self, asked: _Asked) -> None:
