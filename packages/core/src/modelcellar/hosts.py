@@ -20,13 +20,14 @@ from modelcellar.hf.throttle import HubThrottle
 from modelcellar.identification import Identifier
 from modelcellar.network.executor import DaemonExecutor
 from modelcellar.network.http import origin_of
-from modelcellar.network.manager import NetworkManager
+from modelcellar.network.manager import NetworkManager, NetworkStatus
+from modelcellar.network.secret import Secret
 from modelcellar.network.throttling import Wait
 from modelcellar.network.tokens import read_hub_token
 from modelcellar.providers.civarchive import CivArchive
 from modelcellar.providers.civitai import Civitai
 
-__all__ = ["Hosts", "open_hosts"]
+__all__ = ["Hosts", "network_status", "open_hosts"]
 
 log = logging.getLogger(__name__)
 
@@ -76,19 +77,12 @@ async def open_hosts(
     # Name look-ups and reads of files run there, and must not hold up the end of the command.
     asyncio.get_running_loop().set_default_executor(DaemonExecutor())
     token = read_hub_token(home=settings.hub_home)
-    hub_origin = origin_of(settings.hub_endpoint)
-    throttle = partial(HubThrottle, folder=state_folder(), is_signed_in=token is not None)
     with ExitStack() as at_end:
         oids = at_end.enter_context(_open_oids())
         cache = AnswerCache(cache_folder() / "answers.db")
         at_end.callback(cache.close)
-        async with NetworkManager(
-            offline=settings.offline,
-            retry_now=refresh,
-            limit_s=limit_s,
-            state_folder=state_folder(),
-            throttles={hub_origin: throttle},
-            on_wait=on_wait,
+        async with _network(
+            settings, token, retry_now=refresh, limit_s=limit_s, on_wait=on_wait
         ) as network:
             hub = HubClient(
                 network,
@@ -105,3 +99,30 @@ async def open_hosts(
                 network, cache=cache, endpoint=settings.civarchive_endpoint, refresh=refresh
             )
             yield Hosts(network, hub, oids, Identifier(HubLookup(hub), civitai, civarchive))
+
+
+def network_status(settings: Settings) -> tuple[NetworkStatus, int, int]:
+    """How the hosts are, and how many repositories and files are known; asks nobody."""
+    network = _network(settings, read_hub_token(home=settings.hub_home))
+    with _open_oids() as oids:
+        return network.status(), *oids.totals()
+
+
+def _network(
+    settings: Settings,
+    token: Secret | None,
+    *,
+    retry_now: bool = False,
+    limit_s: float = math.inf,
+    on_wait: Callable[[Wait], None] | None = None,
+) -> NetworkManager:
+    """The door to the network, with what all runs of this user know of the hosts."""
+    throttle = partial(HubThrottle, folder=state_folder(), is_signed_in=token is not None)
+    return NetworkManager(
+        offline=settings.offline,
+        retry_now=retry_now,
+        limit_s=limit_s,
+        state_folder=state_folder(),
+        throttles={origin_of(settings.hub_endpoint): throttle},
+        on_wait=on_wait,
+    )

@@ -14,7 +14,6 @@ from modelcellar.hosts import open_hosts
 from modelcellar.identification import Identification, Question
 from modelcellar.io.manager import IoManager
 from modelcellar.manifest import Manifest
-from modelcellar.network.manager import NetworkStatus
 from modelcellar.network.throttling import Wait
 from modelcellar.origins import Listing, Subject
 from modelcellar.providers.local_records import claims_for
@@ -28,7 +27,6 @@ __all__ = [
     "lookup_digest",
     "lookup_file",
     "lookup_model",
-    "network_status",
 ]
 
 OnWait = Callable[[Wait], None] | None
@@ -155,16 +153,6 @@ async def _index(
             pending = ErrorInfo(error.code, error.message, error.hint)
         _, files = hosts.oids.totals()
     return IndexReport(tuple(listings.values()), tuple(missing), files, pending)
-
-
-def network_status(settings: Settings) -> tuple[NetworkStatus, int, int]:
-    """How the hosts are, and how many repositories and files are known; asks nobody."""
-
-    async def work() -> tuple[NetworkStatus, int, int]:
-        async with open_hosts(settings) as hosts:
-            return hosts.network.status(), *hosts.oids.totals()
-
-    return asyncio.run(work())
 
 
 def _tensor_sha256(path: Path, data_start: int | None) -> str | None:

@@ -32,7 +32,7 @@ def command(options: Options) -> None:
     """
     from modelcellar.config import load_settings
     from modelcellar.errors import LibraryNotFoundError
-    from modelcellar.lookups import network_status
+    from modelcellar.hosts import network_status
 
     settings, _ = load_settings(flags=options.flags())
     network, repositories, files = network_status(settings)
