@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
-from modelcellar.hf.oid_index import KnownRepository, OidIndex, Sighting
+from modelcellar.hf.oid_index import OidIndex, Sighting
 from modelcellar.origins import Listing, RepoFile
 from tests.support.filesystems import MIB, Mounts
+from tests.support.oid_rows import current_listing, known_repositories, rows
 from tests.support.strace import kill_at, trace
 
 TIMEOUT_S = 60
@@ -105,25 +106,22 @@ def sighting(
 # Looking up.
 
 
-def test_a_file_is_found_by_what_it_contains(index: OidIndex) -> None:
+def test_a_file_is_found_by_what_it_contains(index: OidIndex, path: Path) -> None:
     index.add(TOY)
     assert index.by_sha256(digest(1)) == (sighting(TOY, WEIGHTS),)
     assert index.by_sha256(digest(1).upper()) == (sighting(TOY, WEIGHTS),)
     assert index.by_git_sha1(digest(3)[:40], 512) == (sighting(TOY, CONFIG),)
-    assert index.by_size(9000) == (sighting(TOY, WEIGHTS),)
-    assert index.listing("acme/toy") == TOY
+    assert current_listing(path, "acme/toy") == TOY
 
 
-def test_what_is_not_known_is_not_found(index: OidIndex) -> None:
+def test_what_is_not_known_is_not_found(index: OidIndex, path: Path) -> None:
     index.add(TOY)
     near = digest(1)[:62] + "00"
     for text in (digest(5), near, "", "x" * 64, "ab " * 21 + "a", digest(1)[:40]):
         assert index.by_sha256(text) == ()
     assert index.by_git_sha1(digest(3)[:40], 511) == ()
     assert index.by_git_sha1(digest(3)[:40], -1) == ()
-    assert index.by_size(1) == index.by_size(-1) == index.by_size(1 << 63) == ()
-    assert index.listing("acme/other") is None
-    assert index.repository("acme/other") is None
+    assert current_listing(path, "acme/other") is None
 
 
 def test_the_blob_of_a_pointer_is_not_that_of_the_content(index: OidIndex) -> None:
@@ -131,15 +129,12 @@ def test_the_blob_of_a_pointer_is_not_that_of_the_content(index: OidIndex) -> No
     assert index.by_git_sha1(digest(2)[:40], 9000) == ()
 
 
-def test_repositories_are_told_apart_by_provider(index: OidIndex) -> None:
+def test_repositories_are_told_apart_by_provider(index: OidIndex, path: Path) -> None:
     other = replace(TOY, commit="11", fetched_at=at(5))
-    index.add(TOY, etag='W/"x"')
+    index.add(TOY)
     index.add(other, provider="civitai")
-    hub = KnownRepository("huggingface", "acme/toy", TOY.commit, at(1), 'W/"x"')
-    elsewhere = KnownRepository("civitai", "acme/toy", "11", at(5))
-    assert index.repositories() == (elsewhere, hub)
-    assert index.repository("acme/toy") == hub
-    assert index.listing("acme/toy", provider="civitai") == other
+    assert current_listing(path, "acme/toy") == TOY
+    assert current_listing(path, "acme/toy", provider="civitai") == other
     assert [found.provider for found in index.by_sha256(digest(1))] == ["civitai", "huggingface"]
 
 
@@ -147,36 +142,35 @@ def test_content_that_is_everywhere_is_answered_in_part(index: OidIndex) -> None
     index.add_all(replace(TOY, repo_id=f"acme/{n}") for n in range(1100))
     assert len(index.by_sha256(digest(1))) == 50
     assert len(index.by_sha256(digest(1), limit=2000)) == 1000
-    assert len(index.repositories()) == 1100
+    assert index.totals()[0] == 1100
 
 
 # A listing takes the place of another.
 
 
-def test_a_new_listing_replaces_the_old_one_but_not_its_proofs(index: OidIndex) -> None:
+def test_a_new_listing_replaces_the_old_one_but_not_its_proofs(index: OidIndex, path: Path) -> None:
     index.add(TOY)
     index.add(NEXT)
-    assert index.listing("acme/toy") == NEXT
+    assert current_listing(path, "acme/toy") == NEXT
     assert index.by_sha256(digest(1)) == (sighting(TOY, WEIGHTS, current=False),)
     assert index.by_sha256(digest(4)) == (sighting(NEXT, NEXT.files[1], first=commit(2)),)
     assert index.by_git_sha1(digest(3)[:40], 512) == (sighting(NEXT, CONFIG),)
 
 
-def test_a_repository_emptied_keeps_what_it_proved(index: OidIndex) -> None:
+def test_a_repository_emptied_keeps_what_it_proved(index: OidIndex, path: Path) -> None:
     index.add(TOY)
     index.add(replace(NEXT, files=()))
-    assert index.listing("acme/toy") == replace(NEXT, files=())
+    assert current_listing(path, "acme/toy") == replace(NEXT, files=())
     assert index.by_sha256(digest(1)) == (sighting(TOY, WEIGHTS, current=False),)
 
 
-def test_a_listing_that_comes_late_does_not_replace_a_newer_one(index: OidIndex) -> None:
+def test_a_listing_that_comes_late_does_not_replace_a_newer_one(
+    index: OidIndex, path: Path
+) -> None:
     index.add(NEXT)
     index.add(TOY)
-    assert index.listing("acme/toy") == NEXT
+    assert current_listing(path, "acme/toy") == NEXT
     assert index.by_sha256(digest(1)) == (sighting(TOY, WEIGHTS, current=False),)
-    known = index.repository("acme/toy")
-    assert known is not None
-    assert (known.commit, known.fetched_at) == (NEXT.commit, at(2))
 
 
 def test_the_current_ones_come_first_then_the_latest(index: OidIndex) -> None:
@@ -197,25 +191,15 @@ def test_a_poorer_listing_takes_nothing_away(index: OidIndex) -> None:
     assert index.by_sha256(digest(1))[0].file.scan == "unsafe"
 
 
-def test_a_listing_that_was_confirmed(index: OidIndex) -> None:
-    index.add(TOY, etag='"x"')
-    index.confirm("acme/toy", fetched_at=at(7))
-    index.confirm("acme/unknown", fetched_at=at(7))
-    assert index.repositories() == (
-        KnownRepository("huggingface", "acme/toy", TOY.commit, at(7), '"x"'),
-    )
-    assert index.by_sha256(digest(1))[0].fetched_at == at(7)
-
-
 def test_the_same_listing_again_writes_no_file_anew(index: OidIndex, path: Path) -> None:
     index.add(TOY)
-    before = rows(path, "files")
+    before = rows(path, "SELECT * FROM files")
     index.add(replace(TOY, fetched_at=at(2)))
-    assert rows(path, "files") == before
-    assert index.listing("acme/toy") == replace(TOY, fetched_at=at(2))
+    assert rows(path, "SELECT * FROM files") == before
+    assert current_listing(path, "acme/toy") == replace(TOY, fetched_at=at(2))
 
 
-def test_what_a_hostile_host_may_list(index: OidIndex) -> None:
+def test_what_a_hostile_host_may_list(index: OidIndex, path: Path) -> None:
     files = (
         RepoFile("a", -1, digest(1)),
         RepoFile("b", 1 << 63, digest(1)),
@@ -223,7 +207,7 @@ def test_what_a_hostile_host_may_list(index: OidIndex) -> None:
         RepoFile("\ud800/\0", 4, digest(6)),
     )
     index.add(Listing("a\ud800", "\ud800", files, at(1)))
-    found = index.listing("a\ud800")
+    found = current_listing(path, "a?")
     assert found is not None
     assert found.commit == "?"
     assert found.files == (RepoFile("\ud800/\0", 3, scan="?"), RepoFile("\ud800/\0", 4, digest(6)))
@@ -255,7 +239,8 @@ def test_any_history_is_remembered(
     tmp_path_factory: pytest.TempPathFactory, history: list[Listing]
 ) -> None:
     """Against a list of all listings, searched from end to end."""
-    index = OidIndex(tmp_path_factory.mktemp("index") / "oids.db")
+    path = tmp_path_factory.mktemp("index") / "oids.db"
+    index = OidIndex(path)
     newest: dict[str, Listing] = {}
     try:
         for listing in history:
@@ -274,7 +259,7 @@ def test_any_history_is_remembered(
                 if file.sha256 == digest(number)
             }
         for repo_id, listing in newest.items():
-            kept = index.listing(repo_id)
+            kept = current_listing(path, repo_id)
             assert kept is not None
             assert (kept.commit, kept.fetched_at) == (listing.commit, listing.fetched_at)
             assert [(f.path, f.size_bytes, f.sha256) for f in kept.files] == sorted(
@@ -300,11 +285,11 @@ def fill(path: Path, name: str, *, count: int, many: bool) -> subprocess.Popen[s
 def test_processes_that_fill_one_index_lose_nothing(index: OidIndex, path: Path) -> None:
     running = [fill(path, name, count=20, many=name < "c") for name in "abcd"]
     while any(process.poll() is None for process in running):
-        check_whole(index)
+        check_whole(path)
     for process in running:
         _, errors = process.communicate(timeout=TIMEOUT_S)
         assert (process.returncode, errors) == (0, "")
-    assert check_whole(index) == 80
+    assert check_whole(path) == index.totals()[0] == 80
 
 
 def test_processes_that_make_the_file_at_the_same_time(path: Path) -> None:
@@ -313,7 +298,7 @@ def test_processes_that_make_the_file_at_the_same_time(path: Path) -> None:
         _, errors = process.communicate(timeout=TIMEOUT_S)
         assert (process.returncode, errors) == (0, "")
     index = OidIndex(path)
-    assert check_whole(index) == 6
+    assert check_whole(path) == 6
     index.close()
 
 
@@ -335,7 +320,7 @@ def test_threads_share_one_index(index: OidIndex) -> None:
     for thread in threads:
         thread.join(TIMEOUT_S)
     assert errors == []
-    assert len(index.repositories()) == 80
+    assert index.totals()[0] == 80
 
 
 def test_a_writer_elsewhere_keeps_nobody_from_reading(path: Path) -> None:
@@ -344,7 +329,7 @@ def test_a_writer_elsewhere_keeps_nobody_from_reading(path: Path) -> None:
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
     try:
-        assert index.by_size(9000) != ()
+        assert index.by_sha256(digest(1)) != ()
         with pytest.raises(LibraryBusyError):
             index.add(NEXT)
     finally:
@@ -352,11 +337,11 @@ def test_a_writer_elsewhere_keeps_nobody_from_reading(path: Path) -> None:
         index.close()
 
 
-def check_whole(index: OidIndex) -> int:
+def check_whole(path: Path) -> int:
     """No listing is there in part; how many there are."""
-    known = index.repositories()
-    for one in known[-3:]:
-        listing = index.listing(one.repo_id)
+    known = known_repositories(path)
+    for repo_id in known[-3:]:
+        listing = current_listing(path, repo_id)
         assert listing is not None
         assert len(listing.files) == 200
     return len(known)
@@ -376,14 +361,14 @@ def test_a_fill_that_is_killed(path: Path, delay: int) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=TIMEOUT_S)
     index = OidIndex(path)
-    done = check_whole(index)
+    done = check_whole(path)
     assert 0 <= done <= 400
     assert done % 10 == 0
     index.close()
     process = fill(path, "a", count=60, many=True)
     assert process.communicate(timeout=TIMEOUT_S)[0] == "begins\ndone\n"
     index = OidIndex(path)
-    assert check_whole(index) == max(done, 60)
+    assert check_whole(path) == max(done, 60)
     index.close()
     assert integrity(path) == "ok"
     assert not list(path.parent.glob("*.damaged"))
@@ -414,21 +399,14 @@ def test_a_process_that_is_killed_while_it_makes_the_file_anew(path: Path, call:
         killed = kill_at(command, call, nth)
         assert killed.exit_code == -signal.SIGKILL
         index = OidIndex(path)
-        assert check_whole(index) <= 1
+        assert check_whole(path) <= 1
         index.add(TOY)
-        assert index.listing("acme/toy") == TOY
+        assert current_listing(path, "acme/toy") == TOY
         index.close()
         assert integrity(path) == "ok", nth
 
 
 # Files that are not what they should be.
-
-
-def rows(path: Path, table: str) -> list[tuple[object, ...]]:
-    connection = apsw.Connection(str(path))
-    found: list[tuple[object, ...]] = connection.execute(f"SELECT * FROM {table}").fetchall()
-    connection.close()
-    return found
 
 
 def integrity(path: Path) -> object:
@@ -465,9 +443,9 @@ def test_a_damaged_file_is_set_aside_and_made_anew(
     path.write_bytes(damaged)
     index = OidIndex(path)
     index.by_sha256(digest(1))
-    index.listing("acme/1")
+    index.totals()
     index.add(TOY)
-    assert index.listing("acme/toy") == TOY
+    assert current_listing(path, "acme/toy") == TOY
     index.close()
     assert path.with_name("oids.db.damaged").read_bytes() == damaged
     assert integrity(path) == "ok"
@@ -484,9 +462,9 @@ def test_damage_while_the_file_is_open(index: OidIndex, path: Path) -> None:
     index.add(TOY)
     assert other.by_sha256(digest(1)) == (sighting(TOY, WEIGHTS),)
     other.add(replace(NEXT, repo_id="acme/other"))
-    assert len(index.repositories()) == 2
+    assert index.totals()[0] == 2
     other.close()
-    assert len(index.repositories()) == 2
+    assert index.totals()[0] == 2
     assert integrity(path) == "ok"
 
 
@@ -496,7 +474,7 @@ def test_a_file_that_is_taken_away_while_it_is_open(index: OidIndex, path: Path)
     shutil.rmtree(path.parent)
     index.add(replace(TOY, repo_id="acme/other"))
     other = OidIndex(path)
-    assert [one.repo_id for one in other.repositories()] == ["acme/other"]
+    assert known_repositories(path) == ["acme/other"]
     other.close()
     assert index.by_sha256(digest(1))[0].repo_id == "acme/other"
     assert integrity(path) == "ok"
@@ -507,11 +485,11 @@ def test_a_new_file_does_not_meet_the_wal_of_an_old_one(index: OidIndex, path: P
     index.add_all(replace(TOY, repo_id=f"acme/{n}") for n in range(50))
     path.unlink()
     other = OidIndex(path)
-    assert other.repositories() == ()
+    assert other.totals() == (0, 0)
     other.add(NEXT)
-    assert len(index.repositories()) == 50
+    assert index.totals()[0] == 50
     index.add(replace(TOY, repo_id="acme/other"))
-    assert [one.repo_id for one in other.repositories()] == ["acme/other", "acme/toy"]
+    assert known_repositories(path) == ["acme/other", "acme/toy"]
     other.close()
     index.close()
     assert integrity(path) == "ok"
@@ -529,9 +507,9 @@ def test_a_strangers_schema_is_never_run(path: Path) -> None:
     hostile.execute("CREATE TRIGGER t AFTER INSERT ON commits BEGIN DELETE FROM commits; END")
     hostile.close()
     index = OidIndex(path)
-    assert index.by_size(9000) == ()
+    assert index.by_sha256(digest(1)) == ()
     index.add(TOY)
-    assert index.listing("acme/toy") == TOY
+    assert current_listing(path, "acme/toy") == TOY
     index.close()
 
 
@@ -542,7 +520,7 @@ def test_rows_of_the_wrong_type_are_damage(path: Path) -> None:
     hostile.execute("CREATE TABLE loose AS SELECT * FROM files; DROP TABLE files")
     hostile.execute("UPDATE loose SET path = 7; ALTER TABLE loose RENAME TO files")
     hostile.close()
-    assert index.by_size(9000) == ()
+    assert index.by_sha256(digest(1)) == ()
     index.close()
     assert path.with_name("oids.db.damaged").exists()
 
@@ -590,7 +568,7 @@ def test_a_closed_index_says_so(path: Path) -> None:
     index.close()
     index.close()
     with pytest.raises(OSError, match="closed"):
-        index.repositories()
+        index.totals()
     path.unlink()
     with pytest.raises(OSError, match="closed"):
         index.add(TOY)
@@ -612,5 +590,5 @@ def test_a_full_disk_is_an_os_error(mounts: Mounts) -> None:
     with pytest.raises(OSError, match="No space left") as caught:
         index.add(replace(NEXT, files=files))
     assert caught.value.filename == str(disk / "oids.db")
-    assert index.listing("acme/toy") == TOY
+    assert current_listing(disk / "oids.db", "acme/toy") == TOY
     index.close()

@@ -144,9 +144,8 @@ async def _index(
                 ids = ids or [name]
                 found = [await hosts.hub.repository(repo_id) for repo_id in ids]
                 seen = {one.listing.repo_id: one.listing for one in found if one is not None}
-                for listing in seen.values():
-                    # To be remembered is what they are fetched for: here a full disk is an error.
-                    hosts.oids.add(listing, provider=hosts.hub.endpoint)
+                # To be remembered is what they are fetched for: here a full disk is an error.
+                hosts.oids.add_all(seen.values(), provider=hosts.hub.endpoint)
                 listings |= seen
                 missing += [] if seen else [name]
         except NetworkError as error:

@@ -16,12 +16,9 @@ from modelcellar.hf.database import Connection, Database, all_rows, decoding
 from modelcellar.hf.oid_schema import (
     BY_GIT_SHA1,
     BY_SHA256,
-    BY_SIZE,
-    CURRENT_LISTING,
     INSERT_FILE,
     INSERT_REPOSITORY,
     KNOWN_CONTENTS,
-    REPOSITORIES,
     SCHEMA,
     SEEN_AGAIN,
     TOTALS,
@@ -29,7 +26,7 @@ from modelcellar.hf.oid_schema import (
 )
 from modelcellar.origins import Listing, RepoFile
 
-__all__ = ["KnownRepository", "OidIndex", "Sighting"]
+__all__ = ["OidIndex", "Sighting"]
 
 log = logging.getLogger(__name__)
 
@@ -58,17 +55,6 @@ class Sighting:
     file: RepoFile
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRepository:
-    """One repository, and of when its newest listing is; ``etag`` is that of the answer."""
-
-    provider: str
-    repo_id: str
-    commit: str
-    fetched_at: str
-    etag: str | None = None
-
-
 class OidIndex:
     """The index at ``path``, for any number of threads and processes. A look-up takes well under
     1 ms, so it may be done on the event loop; :meth:`add` belongs in a thread.
@@ -88,38 +74,18 @@ class OidIndex:
         """Let go of the file."""
         self._database.close()
 
-    def add(
-        self, listing: Listing, *, provider: str = "huggingface", etag: str | None = None
-    ) -> None:
+    def add(self, listing: Listing, *, provider: str = "huggingface") -> None:
         """Take in one listing, whole or not at all.
 
         It becomes the repository's current one unless a later one is known (by ``fetched_at``).
         What only older commits held stays known as theirs.
         """
-        self._database.write(partial(_store, listing=listing, provider=provider, etag=etag))
+        self._database.write(partial(_store, listing=listing, provider=provider))
 
     def add_all(self, listings: Iterable[Listing], *, provider: str = "huggingface") -> None:
         """Take in many, some ten thousand files to a transaction; each is there whole or not."""
         for batch in _batches(listings):
             self._database.write(partial(_fill, listings=batch, provider=provider))
-
-    def confirm(self, repo_id: str, *, fetched_at: str, provider: str = "huggingface") -> None:
-        """The host says that the newest listing of ``repo_id`` still holds (304)."""
-        values = (fetched_at, provider, _clean(repo_id))
-
-        def work(connection: Connection) -> None:
-            connection.execute(
-                "UPDATE repositories SET fetched_at = max(fetched_at, ?1)"
-                " WHERE provider = ?2 AND repo_id = ?3",
-                values,
-            )
-            connection.execute(
-                "UPDATE commits SET fetched_at = max(fetched_at, ?1) WHERE id ="
-                " (SELECT commit_id FROM repositories WHERE provider = ?2 AND repo_id = ?3)",
-                values,
-            )
-
-        self._database.write(work)
 
     def by_sha256(self, sha256: str, *, limit: int = 50) -> tuple[Sighting, ...]:
         """Files with this content, those of current listings first, then the latest."""
@@ -135,22 +101,6 @@ class OidIndex:
             return ()
         return self._sightings(BY_GIT_SHA1, (oid, size_bytes), limit)
 
-    def by_size(self, size_bytes: int, *, limit: int = 50) -> tuple[Sighting, ...]:
-        """Files of this size, which proves nothing; that there are none tells a lot."""
-        if not 0 <= size_bytes <= MAX_SIZE_BYTES:
-            return ()
-        return self._sightings(BY_SIZE, (size_bytes,), limit)
-
-    def repository(self, repo_id: str, *, provider: str = "huggingface") -> KnownRepository | None:
-        """What is known of when one repository was listed last."""
-        where = "WHERE r.provider = ? AND r.repo_id = ?"
-        found = self._repositories(where, (provider, _clean(repo_id)))
-        return found[0] if found else None
-
-    def repositories(self) -> tuple[KnownRepository, ...]:
-        """All that are known, by provider and id."""
-        return self._repositories("ORDER BY r.provider, r.repo_id", ())
-
     def totals(self) -> tuple[int, int]:
         """How many repositories are known, and how many files with a digest."""
 
@@ -158,20 +108,6 @@ class OidIndex:
             with decoding():
                 ((repositories, files),) = all_rows(connection, TOTALS, ())
                 return int(repositories), int(files)
-
-        return self._database.read(work)
-
-    def listing(self, repo_id: str, *, provider: str = "huggingface") -> Listing | None:
-        """The newest listing of one repository, in the order of its paths."""
-
-        # One statement: between two of them another process may put in a newer listing.
-        def work(connection: Connection) -> Listing | None:
-            rows = all_rows(connection, CURRENT_LISTING, (provider, _clean(repo_id)))
-            if not rows:
-                return None
-            with decoding():
-                files = tuple(_file(*row[2:]) for row in rows if row[2] is not None)
-                return Listing(repo_id, str(rows[0][0]), files, str(rows[0][1]))
 
         return self._database.read(work)
 
@@ -185,13 +121,6 @@ class OidIndex:
                     Sighting(provider, repo_id, commit, at, first, bool(current), _file(*file))
                     for provider, repo_id, commit, at, first, current, *file in rows
                 )
-
-        return self._database.read(work)
-
-    def _repositories(self, where: str, values: tuple[str, ...]) -> tuple[KnownRepository, ...]:
-        def work(connection: Connection) -> tuple[KnownRepository, ...]:
-            rows = all_rows(connection, f"{REPOSITORIES} {where}", values)
-            return tuple(KnownRepository(*row) for row in rows)
 
         return self._database.read(work)
 
@@ -213,18 +142,18 @@ def _batches(listings: Iterable[Listing]) -> Iterator[list[Listing]]:
 def _fill(connection: Connection, listings: Sequence[Listing], provider: str) -> None:
     began = time.monotonic()
     for listing in listings:
-        _store(connection, listing, provider, None)
+        _store(connection, listing, provider)
     log.debug("%d listings taken in, %.2f s", len(listings), time.monotonic() - began)
 
 
-def _store(connection: Connection, listing: Listing, provider: str, etag: str | None) -> None:
+def _store(connection: Connection, listing: Listing, provider: str) -> None:
     repository, is_newest = _repository(connection, listing, provider)
     row = (repository, _clean(listing.commit), listing.fetched_at)
     commit = int(all_rows(connection, UPSERT_COMMIT, row)[0][0])
     if is_newest:
         connection.execute(
-            "UPDATE repositories SET commit_id = ?, fetched_at = ?, etag = ? WHERE id = ?",
-            (commit, listing.fetched_at, _clean_or_none(etag), repository),
+            "UPDATE repositories SET commit_id = ?, fetched_at = ? WHERE id = ?",
+            (commit, listing.fetched_at, repository),
         )
     wanted = _contents(listing)
     known = _known(connection, repository)

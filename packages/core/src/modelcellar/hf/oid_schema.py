@@ -5,12 +5,9 @@ from modelcellar.hf.database import Schema
 __all__ = [
     "BY_GIT_SHA1",
     "BY_SHA256",
-    "BY_SIZE",
-    "CURRENT_LISTING",
     "INSERT_FILE",
     "INSERT_REPOSITORY",
     "KNOWN_CONTENTS",
-    "REPOSITORIES",
     "SCHEMA",
     "SEEN_AGAIN",
     "TOTALS",
@@ -35,7 +32,6 @@ CREATE TABLE repositories (
     repo_id TEXT NOT NULL,
     commit_id INTEGER NOT NULL,
     fetched_at TEXT NOT NULL,
-    etag TEXT,
     UNIQUE (provider, repo_id)
 ) STRICT;
 CREATE TABLE commits (
@@ -58,7 +54,6 @@ CREATE TABLE files (
     path BLOB NOT NULL
 ) STRICT;
 CREATE INDEX files_repository ON files (repository);
-CREATE INDEX files_size ON files (size_bytes);
 CREATE INDEX files_sha256 ON files (substr(sha256, 1, 8)) WHERE sha256 IS NOT NULL;
 CREATE INDEX files_git_sha1 ON files (substr(git_sha1, 1, 8))
     WHERE sha256 IS NULL AND git_sha1 IS NOT NULL;
@@ -88,11 +83,6 @@ BY_GIT_SHA1 = _sightings(
     "sha256 IS NULL AND git_sha1 IS NOT NULL"
     " AND substr(git_sha1, 1, 8) = substr(?1, 1, 8) AND git_sha1 = ?1 AND size_bytes = ?2"
 )
-BY_SIZE = _sightings("size_bytes = ?1")
-REPOSITORIES = """
-SELECT r.provider, r.repo_id, c.name, r.fetched_at, r.etag
-FROM repositories r JOIN commits c ON c.id = r.commit_id
-"""
 UPSERT_COMMIT = """
 INSERT INTO commits (repository, name, fetched_at) VALUES (?1, ?2, ?3)
 ON CONFLICT (repository, name) DO UPDATE SET fetched_at = max(fetched_at, excluded.fetched_at)
@@ -108,13 +98,6 @@ SEEN_AGAIN = (
     " git_sha1 = coalesce(?, git_sha1) WHERE id = ?"
 )
 
-
-CURRENT_LISTING = """
-SELECT c.name, r.fetched_at, f.path, f.size_bytes, f.sha256, f.git_sha1, f.scan
-FROM repositories r JOIN commits c ON c.id = r.commit_id
-LEFT JOIN files f ON f.repository = r.id AND f.is_current
-WHERE r.provider = ? AND r.repo_id = ? ORDER BY f.path
-"""
 KNOWN_CONTENTS = """
 SELECT path, size_bytes, sha256, git_sha1, id, is_current, last_commit, scan
 FROM files WHERE repository = ?
