@@ -241,6 +241,25 @@ class TestEnrich:
         assert shown["findings"]["license"]["value"] == "openrail"
         assert "stable-diffusion" in shown["tags"]
 
+    @pytest.mark.parametrize("has_lookup", [True, False])
+    def test_a_file_that_is_called_as_thousands_are_is_found_by_its_folder(
+        self, online: Cellar, fake_hub: FakeHub, tmp_path: Path, has_lookup: bool
+    ) -> None:
+        """And without one no search is made for it."""
+        folder = tmp_path / "tinygem-2b"
+        path = write_safetensors(folder / "model.safetensors", seed=5)
+        (folder / "config.json").write_text('{"architectures": ["GemmaForCausalLM"]}')
+        files = {one.name: one.read_bytes() for one in folder.iterdir()}
+        fake_hub.add(FakeRepo("acme/tinygem-2b", files))
+        assert online("lookup", path, check=False).exit_code == 5
+        assert fake_hub.log.of("hub") == ()
+        if has_lookup:
+            online("import", folder)
+        else:
+            online("import", "--no-lookup", folder)
+            online("enrich")
+        assert identities(online) == {"tinygem-2b": ("verified", "acme/tinygem-2b")}
+
     def test_the_users_word_stays(self, online: Cellar, origins: Origins) -> None:
         online("import", "--no-lookup", origins.published)
         online("edit", "epicrealism_v5_final(1)", "--base-model", "mine", "--tag", "liked")

@@ -99,7 +99,7 @@ def test_calls_for_a_library_of_1000_files(fake_hub: FakeHub, settings: Settings
 
 def unknown_files() -> list[Question]:
     return [
-        question(f"model{number}.safetensors", safetensors_bytes(seed=number, size_bytes=64))
+        question(f"unheardof{number}.safetensors", safetensors_bytes(seed=number, size_bytes=64))
         for number in range(FILES)
     ]
 

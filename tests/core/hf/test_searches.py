@@ -83,6 +83,13 @@ def test_a_name_alone_is_looked_for_in_few_spellings() -> None:
     [
         *("model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "mmproj-model-f16.gguf"),
         *("pytorch_model-00001-of-00002.bin", "ggml-model-q4_0.gguf", "ae.safetensors", "last.pt"),
+        *("pytorch_model.bin", "diffusion_pytorch_model.safetensors", "model (1).safetensors"),
+        *("tf_model.h5", "flax_model.msgpack", "rust_model.ot", "open_clip_pytorch_model.bin"),
+        *("consolidated.00.pth", "pytorch_model.00001.bin", "model2.safetensors", "model_2.bin"),
+        *("model_v2.safetensors", "checkpoint-1000.pt", "epoch_10.safetensors", "step_1000.pt"),
+        *("12345.safetensors", "Q4_K_M.gguf", "my_lora.safetensors", "download (3).safetensors"),
+        *("config.json", "model_index.json", "params.json", "tokenizer.json", "config.yaml"),
+        *("optimizer.pt", "training_args.bin", "stable-diffusion.ckpt", "image_encoder.onnx"),
         *(
             "日本語.safetensors",
             "0123456789abcdef0123456789abcdef01234567.bin",
@@ -94,6 +101,17 @@ def test_a_name_alone_is_looked_for_in_few_spellings() -> None:
 )
 def test_what_thousands_of_files_are_called_is_not_looked_for(name: str) -> None:
     assert searches(safetensors(name)) == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("flux1-dev", "t5xxl", "clip-vit-large", "stable-diffusion-xl", "z-image", "open-orca"),
+        *("llama-2-7b", "dreamshaper_8", "model-zoo", "vae-ft-mse-840000", "ip-adapter-plus"),
+    ],
+)
+def test_one_telling_word_is_enough(name: str) -> None:
+    assert queries(safetensors(f"{name}.safetensors"))[0] == name
 
 
 def test_a_folder_may_say_what_the_file_does_not() -> None:
@@ -111,7 +129,6 @@ def test_the_header_of_a_lora_is_asked_before_its_name() -> None:
     )
     assert [(one.query, one.reason) for one in found] == [
         ("Surtr-Arknights", "the header says modelspec.title"),
-        ("download", "the file name"),
         ("surtr_arknights", "the header says ss_output_name"),
     ]
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from pathlib import PurePosixPath
+from functools import partial
 
 from modelcellar.config import Settings
 from modelcellar.hosts import Hosts, open_hosts
@@ -110,7 +110,7 @@ async def _prepare(hosts: Hosts, ask: Ask) -> None:
     for file in ask.source.files:
         if not file.is_companion:
             size_bytes = file.stamp.size_bytes
-            name = PurePosixPath(file.relative).name
+            name = f"{ask.source.name}/{file.relative}"
             inspection = file.inspection
             subject = Subject(
                 name, size_bytes, format=inspection.format.value, facts=inspection.facts
@@ -150,14 +150,22 @@ async def _answer(
 def _questions(ask: Ask) -> list[Question]:
     files = {file.relative: file for file in ask.source.files}
     return [
-        _question(files[record.path], record) for record in ask.records if not record.is_companion
+        _question(ask.source.name, files[record.path], record)
+        for record in ask.records
+        if not record.is_companion
     ]
 
 
-def _question(file: SourceFile, record: FileRecord) -> Question:
-    claims = claims_for(file.path)
+def _question(model: str, file: SourceFile, record: FileRecord) -> Question:
+    ask = partial(
+        about_file,
+        record=record,
+        model=model,
+        inspection=file.inspection,
+        claims=claims_for(file.path),
+    )
     try:
-        return about_file(file.path, record, inspection=file.inspection, claims=claims)
+        return ask(file.path)
     except OSError:
         # A move is done with it already; what is known of it is enough for all but git's name.
-        return about_file(None, record, inspection=file.inspection, claims=claims)
+        return ask(None)

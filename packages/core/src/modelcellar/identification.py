@@ -137,7 +137,8 @@ class Identifier:
         numbers = {id(asked): number for number, asked in enumerate(every)}
         for asked in every:
             # Parts of one model lie in one repository: once that is listed, all are proved.
-            groups.setdefault(parse_name(asked.subject.name).base.lower(), []).append(asked)
+            model, _, rest = asked.subject.name.partition("/")
+            groups.setdefault((model if rest else parse_name(model).base).lower(), []).append(asked)
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def work(group: Sequence[_Asked]) -> None:

@@ -29,6 +29,7 @@ class Standing(StrEnum):
 class Subject:
     """One file whose origin is asked for, with all that is known of it; nothing has to be.
 
+    ``name`` is its name, after the name of its model and the folders in that where it has them.
     ``sha256``, ``blake3`` and ``tensor_sha256`` are ours, computed from all bytes. ``git_sha1`` is
     git's name for a blob with these bytes (``sha1(b"blob <size>\\0" + bytes)``), known for small
     files only. ``facts`` are those of :class:`modelcellar.records.Inspection`.

@@ -27,6 +27,7 @@ def about_file(
     path: Path | None,
     record: FileRecord,
     *,
+    model: str = "",
     inspection: Inspection | None = None,
     claims: tuple[Claim, ...] = (),
 ) -> Question:
@@ -36,6 +37,8 @@ def about_file(
         path: where its bytes are, which a small one is read from once more, for git's name of it;
             ``None`` where they cannot be read any more.
         record: its name and digests.
+        model: the name of the model that it is a part of, which says more than its own where that
+            is one of thousands (``model.safetensors``).
         inspection: what its bytes tell; read from its beginning where that is not given.
         claims: what other tools wrote down about it.
 
@@ -44,7 +47,7 @@ def about_file(
     """
     return Question(
         Subject(
-            name=PurePosixPath(record.path).name,
+            name=f"{model}/{record.path}" if model else PurePosixPath(record.path).name,
             size_bytes=record.size_bytes,
             sha256=record.digests.sha256,
             blake3=record.digests.blake3,
@@ -64,8 +67,12 @@ def about_model(found: Manifest, folder: Path) -> Iterator[Question]:
     Raises:
         OSError: a file cannot be read.
     """
+    # As it came in: what the user calls it now is for nobody else.
+    name = found.facts.get("name")
     for record in weights(found):
-        yield about_file(folder / record.path, record)
+        yield about_file(
+            folder / record.path, record, model=str(name.value) if name is not None else ""
+        )
 
 
 def weights(found: Manifest) -> tuple[FileRecord, ...]:

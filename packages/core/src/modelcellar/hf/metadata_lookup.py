@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from modelcellar.hf.client import HubClient
 from modelcellar.hf.names import parse_name
 from modelcellar.hf.oid_index import Sighting
-from modelcellar.hf.ranking import PROVIDER, rank, verify_hash_match
+from modelcellar.hf.ranking import PROVIDER, last_part, rank, verify_hash_match
 from modelcellar.hf.repositories import FoundRepo, Repository
 from modelcellar.hf.searches import repositories_named, searches
 from modelcellar.origins import Match, Standing, Subject
@@ -163,13 +163,13 @@ def _likeliest(subject: Subject, repos: tuple[FoundRepo, ...]) -> list[FoundRepo
 
     A repository whose files the search did not tell may hold anything.
     """
-    parts = parse_name(subject.name)
+    parts, own_name = parse_name(subject.name), last_part(subject.name)
 
     def likeness(repo: FoundRepo) -> int:
-        names = {path.rpartition("/")[2].lower() for path in repo.paths}
-        if subject.name.lower() in names:
+        names = {last_part(path) for path in repo.paths}
+        if own_name in names:
             return 0
-        bases = {parse_name(name).titled.lower() for name in names if _ends_like(name, subject)}
+        bases = {parse_name(name).titled.lower() for name in names if _ends_like(name, own_name)}
         if parts.titled.lower() in bases:
             return 1
         return 2 if not names or bases else 3
@@ -178,5 +178,5 @@ def _likeliest(subject: Subject, repos: tuple[FoundRepo, ...]) -> list[FoundRepo
     return [repos[place] for like, place in ordered if like < 3][:REPOSITORIES_PER_SEARCH]
 
 
-def _ends_like(name: str, subject: Subject) -> bool:
-    return name.rpartition(".")[2] == subject.name.lower().rpartition(".")[2]
+def _ends_like(name: str, other: str) -> bool:
+    return name.rpartition(".")[2] == other.rpartition(".")[2]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from modelcellar.hf.names import NameParts, parse_name
 from modelcellar.origins import Listing, Match, RepoFile, Standing, Subject
 
-__all__ = ["rank", "verify_hash_match"]
+__all__ = ["last_part", "rank", "verify_hash_match"]
 
 PROVIDER = "huggingface"
 
@@ -88,7 +88,7 @@ def _differs(subject: Subject, file: RepoFile) -> bool:
 
 
 def _likeness(subject: Subject, parts: NameParts, file: RepoFile) -> int:
-    if _last(file.path) == _last(subject.name):
+    if last_part(file.path) == last_part(subject.name):
         return _SAME_NAME
     other = parse_name(file.path)
     if parts.extension != other.extension or _spelled(parts) != _spelled(other):
@@ -98,7 +98,8 @@ def _likeness(subject: Subject, parts: NameParts, file: RepoFile) -> int:
     return _SAME_KIND if ours == theirs else _SAME_BASE
 
 
-def _last(path: str) -> str:
+def last_part(path: str) -> str:
+    """The name of a file, as names are compared."""
     return path.rpartition("/")[2].lower()
 
 

@@ -72,19 +72,21 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}", re.IGNORECASE)
 _NUMBER_PARTS = re.compile(r"(?<=[0-9])_(?=[0-9])")
 _GENERIC = frozenset(
     [
-        *("adapter", "adapter-model", "ae", "best", "checkpoint", "checkpoints", "clip-g"),
-        *("clip-l", "config", "consolidated", "decoder", "decoder-model"),
-        *("decoder-model-merged", "default", "diffusion-models", "diffusion-pytorch-model"),
-        *("embeddings", "encoder", "encoder-model", "feature-extractor", "final", "ggml-model"),
-        *("gguf", "gptq-model", "image-encoder", "last", "latest", "llama", "lora"),
-        *("lora-weights", "loras", "mmproj", "model", "model-quantized", "models", "onnx"),
-        *("output", "pretrained", "pytorch-lora-weights", "pytorch-model", "safetensors"),
-        *("safety-checker", "stable-diffusion", "test", "text-encoder", "text-encoder-2"),
-        *("text-encoder-3", "tmp", "tokenizer", "transformer", "transformer-2", "unet"),
-        *("untitled", "vae", "weights"),
+        *("adapter", "ae", "args", "best", "checker", "checkpoint", "checkpoints", "ckpt", "clip"),
+        *("config", "consolidated", "controlnet", "copy", "data", "decoder", "default"),
+        *("diffusers", "diffusion", "discriminator", "download", "embeddings", "encoder", "epoch"),
+        *("extractor", "feature", "file", "final", "flax", "fsdp", "generator", "ggml", "gguf"),
+        *("gptq", "index", "ip", "json", "last", "latest", "llama", "lora", "loras", "merged"),
+        *("mmproj", "model", "params", "txt", "yaml"),
+        *("models", "my", "new", "onnx", "open", "optimizer", "ot", "out", "output", "pretrained"),
+        *("pytorch", "quantized", "rust", "safetensors", "safety", "scheduler", "step", "test"),
+        *("text", "tf", "tmp", "tokenizer", "training", "transformer", "unet", "untitled", "vae"),
+        "weights",
     ]
 )
-"""What thousands of files and folders are called: a search for it finds none of them."""
+"""Words that thousands of files and folders are called by: a search for them finds none of them."""
+_GENERIC_NAMES = frozenset(["image-encoder", "stable-diffusion"])
+"""The same of several words, each of which may be what makes another name a particular one."""
 _KOHYA_BASES: Mapping[str, str] = {
     "sd_v1": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "sdxl_base_v1-0": "stabilityai/stable-diffusion-xl-base-1.0",
@@ -194,7 +196,7 @@ def _embedded(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _from_path(path: str) -> list[str]:
-    """Spellings of the file's name or, where that says nothing, of its nearest folder's."""
+    """Spellings of the file's name or, where that says nothing, of the nearest folder's."""
     for name in reversed(path.split("/")[-MAX_FOLDERS:]):
         queries = list(_queries(name))
         if queries:
@@ -215,6 +217,13 @@ def _queries(name: str) -> Iterator[str]:
 
 
 def _is_selective(query: str) -> bool:
-    dashed = query.lower().replace("_", "-")
-    is_long_enough = MIN_QUERY <= len(query) <= MAX_QUERY
-    return is_long_enough and dashed not in _GENERIC and not _COMMIT.fullmatch(query)
+    if not MIN_QUERY <= len(query) <= MAX_QUERY or _COMMIT.fullmatch(query):
+        return False
+    words = re.split(r"[-_.]+", query.lower())
+    return "-".join(words) not in _GENERIC_NAMES and any(map(_is_telling, words))
+
+
+def _is_telling(word: str) -> bool:
+    """Whether a word is more than a common one, a letter or a number (``epoch10``, ``v2``)."""
+    stem = word.rstrip("0123456789")
+    return len(stem) > 1 and stem not in _GENERIC
