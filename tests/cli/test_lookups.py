@@ -399,6 +399,24 @@ def test_a_repository_of_old_is_found_under_its_new_name(online: Cellar, fake_hu
     assert online("index-repo", "-q", "acme/old").stdout == "acme/gpt2\n"
 
 
+def test_a_gate_of_the_hub(online: Cellar, origins: Origins, fake_hub: FakeHub) -> None:
+    """Who names the repository is told how to get in; a search passes by."""
+    gate = Status(401, '{"error": "restricted"}', {"X-Error-Code": "GatedRepo"})
+    fake_hub.chaos.add(gate, host="hub", path="/api/models/*/*", times=None)
+    result = online("index-repo", "someone/epicrealism", check=False)
+    assert result.exit_code == 4
+    assert f"Accept its terms at {fake_hub.hub_url}/someone/epicrealism" in result.stderr
+    assert "hf auth login" in result.stderr
+    assert online("lookup", origins.published, check=False).exit_code == 5
+
+
+def test_a_disabled_repository_is_not_there(online: Cellar, fake_hub: FakeHub) -> None:
+    fake_hub.add(FakeRepo("acme/toy", {"a.bin": b"a"}, disabled=True))
+    result = online("index-repo", "acme/toy", check=False)
+    assert result.exit_code == 5
+    assert "What is private is seen with a token" in result.stderr
+
+
 def test_index_repo(online: Cellar, origins: Origins) -> None:
     report = online("index-repo", "someone/epicrealism", "nobody/nothing", "--json", check=False)
     assert report.exit_code == 3

@@ -8,8 +8,9 @@ from pathlib import Path
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.config import Settings
 from modelcellar.enricher import Enricher
-from modelcellar.errors import NetworkError
+from modelcellar.errors import NetworkError, SignInNeededError
 from modelcellar.formats import inspect_file
+from modelcellar.hf.client import HubClient
 from modelcellar.hosts import open_hosts
 from modelcellar.identification import Identification, Question
 from modelcellar.io.manager import IoManager
@@ -142,16 +143,32 @@ async def _index(
                 ids = [] if is_whole else await hosts.hub.repositories_of(name, limit=limit)
                 # A name of one word may be an author's, or that of a repository of old.
                 ids = ids or [name]
-                found = [await hosts.hub.repository(repo_id) for repo_id in ids]
-                seen = {one.listing.repo_id: one.listing for one in found if one is not None}
+                seen, gate = await _listings(hosts.hub, ids)
+                pending = gate or pending
                 # To be remembered is what they are fetched for: here a full disk is an error.
                 hosts.oids.add_all(seen.values(), provider=hosts.hub.endpoint)
                 listings |= seen
-                missing += [] if seen else [name]
+                missing += [] if seen or gate else [name]
         except NetworkError as error:
             pending = ErrorInfo(error.code, error.message, error.hint)
         _, files = hosts.oids.totals()
     return IndexReport(tuple(listings.values()), tuple(missing), files, pending)
+
+
+async def _listings(
+    hub: HubClient, ids: Sequence[str]
+) -> tuple[dict[str, Listing], ErrorInfo | None]:
+    """What is in repositories, by their ids, and that some show it only to whom the Hub knows."""
+    found: dict[str, Listing] = {}
+    gate = None
+    for repo_id in ids:
+        try:
+            seen = await hub.repository(repo_id)
+        except SignInNeededError as error:
+            gate = ErrorInfo(error.code, error.message, error.hint)
+        else:
+            found |= {} if seen is None else {seen.listing.repo_id: seen.listing}
+    return found, gate
 
 
 def _tensor_sha256(path: Path, data_start: int | None) -> str | None:

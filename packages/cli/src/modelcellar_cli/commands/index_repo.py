@@ -19,6 +19,7 @@ from modelcellar_cli.output import (
 from modelcellar_cli.tables import Column
 
 if TYPE_CHECKING:
+    from modelcellar.records import ErrorInfo
     from modelcellar.reports import IndexReport
 
 COLUMNS = (Column("REPOSITORY", cut_order=1), Column("FILES", right=True), Column("COMMIT"))
@@ -41,8 +42,8 @@ def command(options: Options, names: tuple[str, ...], limit: int) -> int:
     of the Hub's quota is made for each. Nothing is downloaded but names, sizes and digests, and no
     library is needed. With -q prints the names of the repositories.
 
-    Exit codes: 0 all taken in, 3 some, 5 there was nothing by these names, 9 the Hub could not be
-    asked.
+    Exit codes: 0 all taken in, 3 some, 4 the Hub wants to know who asks, 5 there was nothing by
+    these names, 9 the Hub could not be asked.
     """
     from modelcellar.config import load_settings
     from modelcellar.lookups import index_repositories
@@ -60,11 +61,21 @@ def command(options: Options, names: tuple[str, ...], limit: int) -> int:
         emit_lines(["", f"{counted(report.known_files, 'file')} known by digest in all"])
     for name in report.missing:
         talk(options, f"nothing to be seen by the name {show_text(name)}")
+    if report.missing:
+        talk(options, "  What is private is seen with a token: hf auth login, or HF_TOKEN")
     if report.pending is not None:
         talk_of_pending(options, report.pending)
     if not report.listings:
-        return ExitCode.NOT_FOUND if report.pending is None else ExitCode.UNAVAILABLE
+        return _nothing(report.pending)
     return ExitCode.PARTLY_DONE if report.missing or report.pending else ExitCode.DONE
+
+
+def _nothing(pending: "ErrorInfo | None") -> ExitCode:
+    """Why nothing was taken in."""
+    if pending is None:
+        return ExitCode.NOT_FOUND
+    is_gated = pending.code == "sign_in_needed"
+    return ExitCode.SIGN_IN_NEEDED if is_gated else ExitCode.UNAVAILABLE
 
 
 def _name_in(text: str, endpoint: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode, urlsplit
 
 from modelcellar import naming
-from modelcellar.errors import LibraryBusyError, LibraryFormatError
+from modelcellar.errors import LibraryBusyError, LibraryFormatError, SignInNeededError
 from modelcellar.hf.answers import AnswerCache
 from modelcellar.hf.cache import MODEL_INFO_S, SEARCH_S, Answer, Network, cached_request
 from modelcellar.hf.model_card import summary_of
@@ -105,12 +105,22 @@ class HubClient:
 
         Raises:
             NetworkError: the Hub could not be asked.
+            SignInNeededError: it is there, and the Hub shows it to those whom it knows.
         """
         if not naming.is_repo_id(repo_id, bare=True):
             return None
         query = "blobs=true&securityStatus=true"
         request = Request("GET", f"{self.endpoint}/api/models/{repo_id}?{query}", bucket="api")
         answer = await self._ask(request, MODEL_INFO_S)
+        headers = answer.response.headers
+        if headers.get("x-error-code") == "GatedRepo":
+            raise SignInNeededError(
+                f"{repo_id} is gated",
+                f"Accept its terms at {self.page_of(repo_id)}, then run: hf auth login (or set "
+                "HF_TOKEN)",
+            )
+        if answer.response.status == 403 and "x-error-message" in headers:
+            return None  # disabled, or not for this token
         found = repository(document_of(answer.response), fetched_at=answer.fetched_at)
         # Renamed repositories are redirected to; nobody else may speak for the one that was asked.
         path = urlsplit(answer.response.url).path.lower()

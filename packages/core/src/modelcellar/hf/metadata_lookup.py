@@ -4,10 +4,12 @@ The Hub has no look-up by digest. So candidates come from what a file and its na
 filtered by size, and count as found only when a digest of ours is one that the Hub publishes.
 """
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from modelcellar.errors import SignInNeededError
 from modelcellar.hf.client import HubClient
 from modelcellar.hf.names import parse_name
 from modelcellar.hf.oid_index import Sighting
@@ -17,6 +19,8 @@ from modelcellar.hf.searches import repositories_named, searches
 from modelcellar.origins import Match, Standing, Subject
 
 __all__ = ["PROVIDER", "Calls", "HubLookup"]
+
+log = logging.getLogger(__name__)
 
 MAX_CALLS = 8
 MAX_CANDIDATES = 10
@@ -78,7 +82,7 @@ class HubLookup:
                 if repo_id.lower() in tried or not calls.spend():
                     continue
                 tried.add(repo_id.lower())
-                found = await self.hub.repository(repo_id)
+                found = await self._repository(repo_id)
                 if found is None:
                     continue
                 seen[found.listing.repo_id] = found
@@ -94,7 +98,7 @@ class HubLookup:
         Raises:
             NetworkError: the Hub could not be asked.
         """
-        found = await self.hub.repository(repo_id)
+        found = await self._repository(repo_id)
         return None if found is None else self._proved(subject, found)
 
     async def described(self, subject: Subject, match: Match) -> Match:
@@ -105,13 +109,21 @@ class HubLookup:
         Raises:
             NetworkError: the Hub could not be asked.
         """
-        found = await self.hub.repository(match.repo_id or "")
+        found = await self._repository(match.repo_id or "")
         proved = None if found is None else self._proved(subject, found)
         if found is None or proved is None:
             return match
         summary = await self.hub.summary(found)
         more = {} if summary is None else {"description": summary}
         return replace(proved, facts={**more, **proved.facts})
+
+    async def _repository(self, repo_id: str) -> Repository | None:
+        """A gate on the way is no reason to stop: the file may be elsewhere."""
+        try:
+            return await self.hub.repository(repo_id)
+        except SignInNeededError as error:
+            log.info("%s", error)
+            return None
 
     async def _repositories(self, subject: Subject, calls: Calls) -> AsyncGenerator[str]:
         """Where to look, the likeliest first; each search is made when the last led nowhere."""
