@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from modelcellar.hf.answers import AnswerCache
+from modelcellar.answers.store import AnswerCache
 from modelcellar.hf.oid_index import OidIndex
 from modelcellar.network.http import Request, Response
 from modelcellar.origins import Listing, RepoFile

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import pytest
 
+from modelcellar.answers.cached import AnswerCache
 from modelcellar.errors import AnswerRefusedError
-from modelcellar.hf.cache import AnswerCache
 from modelcellar.network.manager import NetworkManager
 from modelcellar.origins import Standing
 from modelcellar.providers.civarchive import CivArchive

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from modelcellar.answers.store import AnswerCache
 from modelcellar.config import Settings, cache_folder, state_folder
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
-from modelcellar.hf.answers import AnswerCache
 from modelcellar.hf.client import HubClient
 from modelcellar.hf.metadata_lookup import HubLookup
 from modelcellar.hf.oid_index import OidIndex

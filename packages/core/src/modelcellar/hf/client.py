@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode, urlsplit
 
 from modelcellar import naming
+from modelcellar.answers.cached import Answer, Network, cached_request
+from modelcellar.answers.reading import document_of
+from modelcellar.answers.store import AnswerCache
 from modelcellar.errors import LibraryBusyError, LibraryFormatError, SignInNeededError
-from modelcellar.hf.answers import AnswerCache
-from modelcellar.hf.cache import MODEL_INFO_S, SEARCH_S, Answer, Network, cached_request
+from modelcellar.hf.cache import CARD_S, MODEL_INFO_S, SEARCH_S
 from modelcellar.hf.model_card import summary_of
 from modelcellar.hf.oid_index import OidIndex
-from modelcellar.hf.reading import document_of
 from modelcellar.hf.repositories import FoundRepo, Repository, found_repos, repository
 from modelcellar.network.http import Request
 from modelcellar.network.secret import Secret
@@ -26,7 +27,6 @@ log = logging.getLogger(__name__)
 
 __all__ = ["FoundPage", "HubClient"]
 
-CARD_S = 7 * 24 * 3600.0
 MAX_CARD_BYTES = 1 << 20
 LISTED_AT_ONCE = 100
 PATIENCE_S = 400.0

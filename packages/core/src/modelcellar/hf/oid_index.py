@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from modelcellar.hf.database import Connection, Database, all_rows, decoding
+from modelcellar.database import Connection, Database, all_rows, decoding
 from modelcellar.hf.oid_schema import (
     BY_GIT_SHA1,
     BY_SHA256,

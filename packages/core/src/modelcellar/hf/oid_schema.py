@@ -1,6 +1,6 @@
 """The SQL of the index of what repositories hold."""
 
-from modelcellar.hf.database import Schema
+from modelcellar.database import Schema
 
 __all__ = [
     "BY_GIT_SHA1",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelcellar import naming
-from modelcellar.hf.reading import dict_in, text_in, texts_in
+from modelcellar.answers.reading import dict_in, text_in, texts_in
 from modelcellar.origins import Listing, RepoFile
 from modelcellar.records import JsonValue
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from modelcellar import naming
-from modelcellar.hf.answers import AnswerCache
-from modelcellar.hf.cache import CIVITAI_HASH_S, LONG_MISS_S, Network, cached_request
-from modelcellar.hf.reading import dict_in, document_of, text_in
+from modelcellar.answers.cached import DIGEST_S, LONG_MISS_S, Network, cached_request
+from modelcellar.answers.reading import dict_in, document_of, text_in
+from modelcellar.answers.store import AnswerCache
 from modelcellar.network.http import Request
 from modelcellar.origins import Match, Standing
 from modelcellar.records import JsonValue
@@ -43,7 +43,7 @@ class CivArchive:
             self._network,
             self._cache,
             request,
-            lifetime_s=CIVITAI_HASH_S,
+            lifetime_s=DIGEST_S,
             miss_lifetime_s=LONG_MISS_S,
             refresh=self._refresh,
         )

@@ -11,10 +11,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from modelcellar import naming
+from modelcellar.answers.cached import DIGEST_S, LONG_MISS_S, Network, cached_request
+from modelcellar.answers.reading import dict_in, dicts_in, document_of, text_in, texts_in
+from modelcellar.answers.store import AnswerCache
 from modelcellar.errors import AnswerRefusedError
-from modelcellar.hf.answers import AnswerCache
-from modelcellar.hf.cache import CIVITAI_HASH_S, LONG_MISS_S, Network, cached_request
-from modelcellar.hf.reading import dict_in, dicts_in, document_of, text_in, texts_in
 from modelcellar.network.http import Request, Response, origin_of
 from modelcellar.origins import Match, Standing
 from modelcellar.records import JsonValue
@@ -82,7 +82,7 @@ class Civitai:
             self._network,
             self._cache,
             request,
-            lifetime_s=CIVITAI_HASH_S,
+            lifetime_s=DIGEST_S,
             miss_lifetime_s=LONG_MISS_S,
             refresh=self._refresh,
         )
@@ -116,7 +116,7 @@ class Civitai:
                 self._cache.put(self._key(digest), _MISS, lifetime_s=LONG_MISS_S)
             else:
                 kept = Response(200, "", body=json.dumps(entry).encode())
-                self._cache.put(self._key(digest), kept, lifetime_s=CIVITAI_HASH_S)
+                self._cache.put(self._key(digest), kept, lifetime_s=DIGEST_S)
 
     def _key(self, digest: str) -> str:
         # No request that is ever made: what is kept is our extract for one digest of many.

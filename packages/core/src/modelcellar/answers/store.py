@@ -1,6 +1,6 @@
 """Answers of hosts kept on disk: what was asked today is not asked again, nor lost offline.
 
-How long one holds is decided by who asks (see `cache`), not by the host's ``Cache-Control``: this
+How long one holds is decided by who asks (see `cached`), not by the host's ``Cache-Control``: this
 is a record of what was answered when, and a user who wants a newer answer says so.
 """
 
@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from modelcellar.database import Connection, Database, Schema, all_rows, decoding
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
-from modelcellar.hf.database import Connection, Database, Schema, all_rows, decoding
 from modelcellar.network.http import Request, Response
 from modelcellar.network.secret import Secret
 

@@ -17,16 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelcellar.answers.cached import DIGEST_S, MISS_S, Answer, cached_request
+from modelcellar.answers.store import AnswerCache
 from modelcellar.errors import HostUnavailableError, NetworkError, OfflineError, RateLimitedError
-from modelcellar.hf.cache import (
-    LISTING_AT_COMMIT_S,
-    MISS_S,
-    MODEL_INFO_S,
-    SEARCH_S,
-    Answer,
-    AnswerCache,
-    cached_request,
-)
+from modelcellar.hf.cache import MODEL_INFO_S, SEARCH_S
 from modelcellar.network.http import Request, Response
 from tests.support.filesystems import MIB, Mounts
 
@@ -40,7 +34,7 @@ TOKEN = "a token that nobody may see"
 WRITER = """
 import sys
 from pathlib import Path
-from modelcellar.hf.answers import AnswerCache
+from modelcellar.answers.store import AnswerCache
 from modelcellar.network.http import Response
 
 path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -423,7 +417,7 @@ def test_what_changes_something_is_never_kept(ask: Callable[..., Answer], host: 
 
 
 def test_a_miss_is_forgotten_sooner_than_a_listing() -> None:
-    assert 0 < MISS_S <= SEARCH_S < MODEL_INFO_S < LISTING_AT_COMMIT_S
+    assert 0 < MISS_S <= SEARCH_S < MODEL_INFO_S < DIGEST_S
 
 
 # The same request several times at once.
