@@ -491,6 +491,7 @@ def test_healthy_hosts_write_nothing(tmp_path: Path) -> None:
     [
         "http://hub.example/x",
         "http://10.0.0.1/x",
+        "http://x.localhost/",
         "ftp://hub.example/x",
         "file:///etc/passwd",
         "hub.example/x",

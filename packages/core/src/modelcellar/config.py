@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "cache_folder",
     "default_config_file",
+    "is_loopback_host",
     "load_settings",
     "parse_size",
     "state_folder",

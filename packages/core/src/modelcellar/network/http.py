@@ -1,11 +1,11 @@
 """What is asked of the network and what it answers, as frozen values; no HTTP library in sight."""
 
-import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from modelcellar.config import is_loopback_host
 from modelcellar.network.secret import Secret
 from modelcellar.records import JsonValue
 
@@ -72,11 +72,7 @@ def origin_of(url: str) -> str:
 
 def is_loopback(origin: str) -> bool:
     """Whether the origin is on this very machine."""
-    host = urlsplit(origin).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return is_loopback_host(urlsplit(origin).hostname or "")
 
 
 def display_url(url: str) -> str:
