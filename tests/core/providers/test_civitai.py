@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from modelcellar.answers.cached import AnswerCache
+from modelcellar.answers.cached import CachedNetwork
+from modelcellar.answers.store import AnswerCache
 from modelcellar.errors import AnswerRefusedError
 from modelcellar.network.manager import NetworkManager
 from modelcellar.origins import Standing
@@ -25,7 +26,7 @@ def ask_civitai(
     async def work() -> _T:
         cache = AnswerCache(folder / "answers.db")
         async with NetworkManager() as network:
-            civitai = Civitai(network, cache=cache, endpoint=hub.civitai_url, refresh=refresh)
+            civitai = Civitai(CachedNetwork(network, cache, refresh), endpoint=hub.civitai_url)
             try:
                 return await ask(civitai)
             finally:
@@ -95,7 +96,7 @@ def test_leads_of_civarchive(fake_hub: FakeHub, tmp_path: Path) -> None:
     async def work() -> list[tuple[str | None, str | None]]:
         cache = AnswerCache(tmp_path / "answers.db")
         async with NetworkManager() as network:
-            archive = CivArchive(network, cache=cache, endpoint=fake_hub.civarchive_url)
+            archive = CivArchive(CachedNetwork(network, cache), endpoint=fake_hub.civarchive_url)
             found = await archive.by_sha256(digest)
             assert {match.status for match in found} == {Standing.CANDIDATE}
             assert await archive.by_sha256("cd" * 32) == ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from modelcellar.answers.cached import CachedNetwork
 from modelcellar.answers.store import AnswerCache
 from modelcellar.config import Settings, cache_folder, state_folder
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
@@ -84,20 +85,10 @@ async def open_hosts(
         async with _network(
             settings, token, retry_now=refresh, limit_s=limit_s, on_wait=on_wait
         ) as network:
-            hub = HubClient(
-                network,
-                cache=cache,
-                oids=oids,
-                endpoint=settings.hub_endpoint,
-                token=token,
-                refresh=refresh,
-            )
-            civitai = Civitai(
-                network, cache=cache, endpoint=settings.civitai_endpoint, refresh=refresh
-            )
-            civarchive = CivArchive(
-                network, cache=cache, endpoint=settings.civarchive_endpoint, refresh=refresh
-            )
+            cached = CachedNetwork(network, cache, refresh)
+            hub = HubClient(cached, oids=oids, endpoint=settings.hub_endpoint, token=token)
+            civitai = Civitai(cached, endpoint=settings.civitai_endpoint)
+            civarchive = CivArchive(cached, endpoint=settings.civarchive_endpoint)
             yield Hosts(network, hub, oids, Identifier(HubLookup(hub), civitai, civarchive))
 
 

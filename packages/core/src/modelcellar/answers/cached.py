@@ -19,6 +19,7 @@ __all__ = [
     "LONG_MISS_S",
     "MISS_S",
     "Answer",
+    "CachedNetwork",
     "Network",
     "cached_request",
 ]
@@ -54,6 +55,28 @@ class Answer:
     response: Response
     fetched_at: str
     is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CachedNetwork:
+    """Hosts, asked through the cache. ``refresh``: ask again whatever is remembered."""
+
+    network: Network
+    cache: AnswerCache
+    refresh: bool = False
+
+    async def request(
+        self, request: Request, *, lifetime_s: float, miss_lifetime_s: float = MISS_S
+    ) -> Answer:
+        """The answer to ``request``; see :func:`cached_request`."""
+        return await cached_request(
+            self.network,
+            self.cache,
+            request,
+            lifetime_s=lifetime_s,
+            miss_lifetime_s=miss_lifetime_s,
+            refresh=self.refresh,
+        )
 
 
 async def cached_request(

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode, urlsplit
 
 from modelcellar import naming
-from modelcellar.answers.cached import Answer, Network, cached_request
+from modelcellar.answers.cached import Answer, CachedNetwork
 from modelcellar.answers.reading import document_of
-from modelcellar.answers.store import AnswerCache
 from modelcellar.errors import LibraryBusyError, LibraryFormatError, SignInNeededError
 from modelcellar.hf.cache import CARD_S, MODEL_INFO_S, SEARCH_S
 from modelcellar.hf.model_card import summary_of
@@ -47,25 +46,20 @@ class HubClient:
     Args:
         endpoint: address without a slash at the end.
         token: sent to the endpoint's own origin, and nowhere else.
-        refresh: ask again whatever is remembered.
     """
 
     def __init__(
         self,
-        network: Network,
+        network: CachedNetwork,
         *,
-        cache: AnswerCache,
         oids: OidIndex,
         endpoint: str,
         token: Secret | None = None,
-        refresh: bool = False,
     ) -> None:
         self.oids = oids
         self.endpoint = endpoint
         self._token = token
         self._network = network
-        self._cache = cache
-        self._refresh = refresh
 
     async def search(
         self, text: str = "", *, author: str = "", filters: tuple[str, ...] = (), limit: int = 50
@@ -169,19 +163,15 @@ class HubClient:
     async def _ask(self, request: Request, lifetime_s: float) -> Answer:
         request = replace(request, deadline_s=PATIENCE_S)
         headers = authorization_for(request.url, self._token, endpoint=self.endpoint)
-        answer = await self._cached(replace(request, headers=headers), lifetime_s)
+        signed = replace(request, headers=headers)
+        answer = await self._network.request(signed, lifetime_s=lifetime_s)
         is_refused = answer.response.status == 401
         if not (headers and is_refused) or "x-error-code" in answer.response.headers:
             return answer
         # A token that is no good is worse than none: what is public is refused with it as well.
         log.warning("%s does not accept the token; it is asked without", self.endpoint)
         self._token = None
-        return await self._cached(request, lifetime_s)
-
-    async def _cached(self, request: Request, lifetime_s: float) -> Answer:
-        return await cached_request(
-            self._network, self._cache, request, lifetime_s=lifetime_s, refresh=self._refresh
-        )
+        return await self._network.request(request, lifetime_s=lifetime_s)
 
 
 def _next_url(link: str, endpoint: str) -> str | None:

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from modelcellar import naming
-from modelcellar.answers.cached import DIGEST_S, LONG_MISS_S, Network, cached_request
+from modelcellar.answers.cached import DIGEST_S, LONG_MISS_S, CachedNetwork
 from modelcellar.answers.reading import dict_in, document_of, text_in
-from modelcellar.answers.store import AnswerCache
 from modelcellar.network.http import Request
 from modelcellar.origins import Match, Standing
 from modelcellar.records import JsonValue
@@ -24,13 +23,9 @@ MAX_FILES = 20
 class CivArchive:
     """CivArchive, or a host with the same API; ``endpoint`` has no slash at the end."""
 
-    def __init__(
-        self, network: Network, *, cache: AnswerCache, endpoint: str, refresh: bool = False
-    ) -> None:
+    def __init__(self, network: CachedNetwork, *, endpoint: str) -> None:
         self.endpoint = endpoint
         self._network = network
-        self._cache = cache
-        self._refresh = refresh
 
     async def by_sha256(self, digest: str) -> tuple[Match, ...]:
         """Where a file with this digest is said to be; ``repo_id`` where that is on the Hub.
@@ -39,13 +34,8 @@ class CivArchive:
             NetworkError: CivArchive could not be asked.
         """
         request = Request("GET", f"{self.endpoint}/api/v1/sha256/{digest}")
-        answer = await cached_request(
-            self._network,
-            self._cache,
-            request,
-            lifetime_s=DIGEST_S,
-            miss_lifetime_s=LONG_MISS_S,
-            refresh=self._refresh,
+        answer = await self._network.request(
+            request, lifetime_s=DIGEST_S, miss_lifetime_s=LONG_MISS_S
         )
         files = dict_in(document_of(answer.response)).get("files")
         entries = files[:MAX_FILES] if isinstance(files, list) else []

@@ -11,9 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from modelcellar import naming
-from modelcellar.answers.cached import DIGEST_S, LONG_MISS_S, Network, cached_request
+from modelcellar.answers.cached import DIGEST_S, LONG_MISS_S, CachedNetwork
 from modelcellar.answers.reading import dict_in, dicts_in, document_of, text_in, texts_in
-from modelcellar.answers.store import AnswerCache
 from modelcellar.errors import AnswerRefusedError
 from modelcellar.network.http import Request, Response, origin_of
 from modelcellar.origins import Match, Standing
@@ -35,22 +34,13 @@ class Civitai:
 
     Args:
         endpoint: address without a slash at the end.
-        refresh: ask again whatever is remembered.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        *,
-        cache: AnswerCache,
-        endpoint: str,
-        refresh: bool = False,
-    ) -> None:
+    def __init__(self, network: CachedNetwork, *, endpoint: str) -> None:
         self.endpoint = endpoint
         self._network = network
-        self._cache = cache
-        self._refresh = refresh
-        self._clock = cache.clock
+        self._cache = network.cache
+        self._clock = network.cache.clock
 
     async def by_sha256(self, digests: Sequence[str]) -> dict[str, Match]:
         """The published file of each of these digests, as far as there is one.
@@ -59,7 +49,7 @@ class Civitai:
             NetworkError: Civitai could not be asked.
         """
         wanted = list(dict.fromkeys(digests))
-        entries = {} if self._refresh else dict(self._remembered(wanted))
+        entries = {} if self._network.refresh else dict(self._remembered(wanted))
         for asked in _chunks([one for one in wanted if one not in entries], DIGESTS_PER_CALL):
             known = await self._known(asked)
             for some in _chunks([one for one in asked if one in known], DETAILS_PER_CALL):
@@ -78,13 +68,8 @@ class Civitai:
         """
         autov3 = tensor_sha256[:AUTOV3_DIGITS].upper()
         request = Request("GET", f"{self.endpoint}/api/v1/model-versions/by-hash/{autov3}")
-        answer = await cached_request(
-            self._network,
-            self._cache,
-            request,
-            lifetime_s=DIGEST_S,
-            miss_lifetime_s=LONG_MISS_S,
-            refresh=self._refresh,
+        answer = await self._network.request(
+            request, lifetime_s=DIGEST_S, miss_lifetime_s=LONG_MISS_S
         )
         version = dict_in(document_of(answer.response))
         for file in dicts_in(version.get("files")):
@@ -148,7 +133,7 @@ class Civitai:
             timeout_s=30.0,
             max_bytes=MAX_BODY_BYTES,
         )
-        document = document_of(await self._network.request(request))
+        document = document_of(await self._network.network.request(request))
         if not isinstance(document, list):
             raise AnswerRefusedError(
                 f"{self.endpoint} gave no list of model versions",
