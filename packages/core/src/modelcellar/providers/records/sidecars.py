@@ -8,6 +8,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from modelcellar.answers.reading import dict_in, dicts_in
 from modelcellar.naming import display
 from modelcellar.origins import Claim
 from modelcellar.providers.records.reading import (
@@ -58,7 +59,7 @@ def _lora_manager(record: Record, file_name: str, evidence: str) -> Claim | None
         tags=texts_in(record.get("tags")),
     )
     sha256, size_bytes = sha256_in(record.get("sha256")), whole_in(record.get("size"))
-    version = _object(record, "civitai")
+    version = dict_in(record.get("civitai"))
     return _of_version(
         version, "lora_manager", file_name, evidence, said, sha256=sha256, size_bytes=size_bytes
     )
@@ -79,7 +80,7 @@ def _stability_matrix(record: Record, file_name: str, evidence: str) -> Claim | 
         model_id=whole_in(record.get("ModelId")),
         version_id=whole_in(record.get("VersionId")),
         path=file_name_in(record.get("RemoteFileName")),
-        sha256=sha256_in(_object(record, "Hashes").get("SHA256")),
+        sha256=sha256_in(dict_in(record.get("Hashes")).get("SHA256")),
         facts=facts,
     )
 
@@ -102,8 +103,8 @@ def _of_version(
     size_bytes: int | None = None,
 ) -> Claim | None:
     """The claim of a version as Civitai's API gives it; ``said`` is what the tool says itself."""
-    model = _object(version, "model")
-    creator = _object(version, "creator") or _object(model, "creator")
+    model = dict_in(version.get("model"))
+    creator = dict_in(version.get("creator")) or dict_in(model.get("creator"))
     file = _file(version, file_name)
     facts = _facts(
         author=text_in(creator.get("username")),
@@ -119,7 +120,7 @@ def _of_version(
         model_id=whole_in(version.get("modelId")) or whole_in(model.get("id")),
         version_id=whole_in(version.get("id")),
         path=file_name_in(file.get("name")),
-        sha256=sha256 or sha256_in(_object(file, "hashes").get("SHA256")),
+        sha256=sha256 or sha256_in(dict_in(file.get("hashes")).get("SHA256")),
         size_bytes=size_bytes,
         facts={**facts, **said},
     )
@@ -127,8 +128,7 @@ def _of_version(
 
 def _file(version: Record, file_name: str) -> Record:
     """Which of a version's files is meant: the one of this name, else the primary or only one."""
-    listed = version.get("files")
-    files = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    files = dicts_in(version.get("files"))
     named = [one for one in files if one.get("name") == file_name]
     primary = [one for one in files if one.get("primary") is True]
     for some in (named, primary, files):
@@ -164,11 +164,6 @@ def _claim(
         url=url,
         facts={**facts, **ids},
     )
-
-
-def _object(record: Record, key: str) -> Record:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def _facts(**values: JsonValue) -> dict[str, JsonValue]:
