@@ -38,9 +38,10 @@ from modelcellar.network.transport import Call, ExchangeError, Reason, Transport
 __all__ = ["Host", "Surroundings"]
 
 PROBE_GRACE_S = 5.0
-CONNECT_S = 4.0
+CONNECT_S = 5.5
 """For finding the address and connecting, whatever an answer may take: on a dead line, where the
-resolver says nothing, two hosts cost this much each before we know that we are offline."""
+resolver says nothing, two hosts cost this much each before we know that we are offline. Not less:
+where the first of two resolvers is dead, the second is asked after 5 s (resolv.conf(5))."""
 REQUEST_TIMEOUT = 408
 # Those that say "not now"; from 520 on Cloudflare's for a server behind it that does not answer.
 SICK = frozenset({500, 502, 503, 504, 520, 521, 522, 523, 524})
