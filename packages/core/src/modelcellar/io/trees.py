@@ -7,6 +7,8 @@ from pathlib import Path
 
 __all__ = ["chmod", "remove_tree", "seal", "tree_bytes", "write_file"]
 
+MOST_TRIES = 1000
+
 
 def write_file(path: Path, data: bytes) -> Path:
     """Write a small file; it is not durable until it is published.
@@ -50,13 +52,14 @@ def remove_tree(path: Path) -> None:
 
     A copy that was cut short may be removing its own files there at this moment.
     """
-    for last in (False, False, False, True):
+    for tries_left in reversed(range(MOST_TRIES)):
         try:
             for folder, _, _ in os.walk(path):
                 chmod(Path(folder), 0o700)
             shutil.rmtree(path)
         except FileNotFoundError:
-            if last and path.exists():
+            # One that vanished before its turn; the next may do so too, but each only once.
+            if not tries_left and path.exists():
                 raise
         if not path.exists():
             return
