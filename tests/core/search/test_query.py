@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelcellar.search.parser import Term, parse_query
 from modelcellar.search.query import (
-    Term,
     build_fts5_query,
     exclusion_expression,
     match_expression,
-    parse_query,
     quoted,
 )
 
@@ -21,9 +20,12 @@ from modelcellar.search.query import (
 def index() -> apsw.Connection:
     connection = apsw.Connection(":memory:")
     connection.execute(
-        "CREATE VIRTUAL TABLE f USING fts5(name, words, tokenize='unicode61 remove_diacritics 2')"
+        "CREATE VIRTUAL TABLE f USING fts5(name, words, tags, author,"
+        " tokenize='unicode61 remove_diacritics 2')"
     )
-    connection.execute("INSERT INTO f VALUES ('FLUX.1-dev', 'flux 1 dev flux1 1dev flux1dev')")
+    connection.execute(
+        "INSERT INTO f(name, words) VALUES ('FLUX.1-dev', 'flux 1 dev flux1 1dev flux1dev')"
+    )
     return connection
 
 
@@ -48,7 +50,8 @@ def run(index: apsw.Connection, expression: str | None) -> list[int]:
         ("“flux dev”", [Term("flux dev", is_phrase=True)], []),
         ('a"b c"d', [Term("a"), Term("b c", is_phrase=True), Term("d", prefix=True)], []),
         ('"" "  "', [], []),
-        ("NOT a", [Term("NOT"), Term("a", prefix=True)], []),
+        ("NOT a", [], [Term("a")]),
+        ("not", [Term("not", is_phrase=True, prefix=True)], []),
         ("a\0b\ud800c", [Term("a"), Term("b"), Term("c", prefix=True)], []),
         ("a\u3000b", [Term("a"), Term("b", prefix=True)], []),
     ],
@@ -79,7 +82,7 @@ def test_nothing_wanted_is_none(text: str) -> None:
 
 
 def test_only_exclusions_have_an_expression(index: apsw.Connection) -> None:
-    query = parse_query("-flux")
+    [query] = parse_query("-flux").alternatives
     assert match_expression(query) is None
     assert run(index, exclusion_expression(query)) == [1]
 
@@ -123,10 +126,10 @@ def test_quoted_text_has_no_syntax(index: apsw.Connection) -> None:
 @settings(max_examples=5_000, deadline=None, database=None)
 @given(st.text(st.characters(codec=None), max_size=60))
 def test_any_text_is_a_valid_query(index: apsw.Connection, text: str) -> None:
-    query = parse_query(text)
     run(index, build_fts5_query(text))
-    run(index, match_expression(query))
-    run(index, exclusion_expression(query))
+    for clause in parse_query(text).alternatives:
+        run(index, match_expression(clause))
+        run(index, exclusion_expression(clause))
 
 
 @settings(max_examples=5_000, deadline=None, database=None)

@@ -9,6 +9,7 @@ from modelcellar.bookkeeping import StagedModel
 from modelcellar.formats.pickle_verdict import VERDICTS
 from modelcellar.manifest import Fact, Manifest
 from modelcellar.records import (
+    Confidence,
     FileFormat,
     FileRecord,
     Finding,
@@ -97,6 +98,11 @@ def describe(
     }
     if source.summary:
         facts["summary"] = Fact(source.summary, "file content", at)
+    parameters = _parameter_count(source)
+    if parameters is not None:
+        told = "the sum over the headers of its files"
+        sure = Confidence.CERTAIN
+        facts["parameter_count"] = Fact(parameters, "file content", at, told, sure)
     for field, finding in _findings(source, files).items():
         facts[field] = Fact(finding.value, "file content", at, finding.evidence, finding.sure)
     edits = {}
@@ -114,6 +120,12 @@ def describe(
         security=security_of(source),
     )
     return StagedModel(content, manifest, name if name is not None else source.name)
+
+
+def _parameter_count(source: Source) -> int | None:
+    counts = [f.inspection.facts.get("parameter_count") for f in source.files if not f.is_companion]
+    numbers = [count for count in counts if type(count) is int]
+    return sum(numbers) if numbers and len(numbers) == len(counts) else None
 
 
 def _findings(source: Source, files: Sequence[FileRecord]) -> dict[str, Finding]:

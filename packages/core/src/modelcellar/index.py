@@ -16,7 +16,9 @@ import apsw
 from modelcellar import manifest as manifests
 from modelcellar import naming
 from modelcellar.errors import LibraryFormatError
+from modelcellar.index_fields import CREATE_FIELDS, INSERT_FIELDS, author_of, field_values
 from modelcellar.index_schema import (
+    ADD_AUTHOR,
     ADD_IMAGE_HASHES,
     APPLICATION_ID,
     CREATE_TABLES,
@@ -25,11 +27,14 @@ from modelcellar.index_schema import (
     MODELS_CALLED,
     MODELS_WITH_TENSORS,
     NEVER_LOOKED_UP,
+    ROWS_TO_READ,
+    SET_AUTHOR,
     UNIDENTIFIED,
     UPSERT_MODEL,
     CatalogRow,
     Filter,
     SearchText,
+    SqlValue,
 )
 from modelcellar.manifest import Manifest
 from modelcellar.records import ModelRecord
@@ -97,9 +102,27 @@ def _add_image_hashes(connection: apsw.Connection) -> None:
     connection.execute(ADD_IMAGE_HASHES)
 
 
-SqlValue = str | bytes | int | float | None
+def _add_fields(connection: apsw.Connection) -> None:
+    """From the manifests in the rows, so that nothing has to be read again."""
+    connection.execute(CREATE_FIELDS)
+    connection.execute(ADD_AUTHOR)
+    for rowid, name, data in connection.execute(ROWS_TO_READ):
+        found = _decoded(data, connection.filename)
+        record = manifests.to_record(found)
+        connection.execute(INSERT_FIELDS, field_values(rowid, name, found, record))
+        connection.execute(SET_AUTHOR, (naming.display(author_of(record)), rowid))
+
+
+def _decoded(data: bytes, origin: str) -> Manifest:
+    try:
+        return manifests.decode(data, origin)
+    except LibraryFormatError as error:
+        # Only what can be read is put in, so something has changed it since.
+        raise apsw.CorruptError(str(error)) from error
+
+
 Migration = Callable[[apsw.Connection], None]
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_image_hashes)
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_image_hashes, _add_fields)
 """Step ``n`` brings ``user_version`` from ``n`` to ``n + 1``."""
 
 
@@ -291,28 +314,11 @@ class Catalog:
     def _put(self, row: CatalogRow) -> None:
         manifest, record = row.manifest, manifests.to_record(row.manifest)
         text = self._search_text(record)
-        rowid = self._value(
-            UPSERT_MODEL,
-            *(
-                *(manifest.id, record.type.value, record.format.value, record.size_bytes),
-                *(record.added_at, record.verified_at, manifest.content_digest),
-                *(row.data, row.mtime_ns, len(row.data)),
-                *(text.name, text.words, text.tags),
-                *(text.family_text, text.description, text.extension),
-            ),
-        )
+        rowid = self.connection.execute(UPSERT_MODEL, row.model_values(text, record)).get
+        values = field_values(rowid, text.name, manifest, record)
+        self.connection.execute(INSERT_FIELDS, values)
         self.connection.execute("DELETE FROM files WHERE model = ?", (rowid,))
-        self.connection.executemany(
-            INSERT_FILE,
-            [
-                (
-                    *(rowid, file.path.encode("utf-8", "surrogateescape"), file.size_bytes),
-                    *(file.digests.blake3, file.digests.sha256, file.format.value),
-                    *(file.tensor_sha256, file.autov1),
-                )
-                for file in manifest.files
-            ],
-        )
+        self.connection.executemany(INSERT_FILE, row.file_values(rowid))
 
     def _roll_back(self) -> None:
         # Nothing is left to roll back after a commit, or where SQLite did it by itself.
@@ -385,8 +391,4 @@ class Catalog:
 
     def _manifests(self, statement: str, *values: SqlValue) -> list[Manifest]:
         rows = self.connection.execute(statement, values)
-        try:
-            return [manifests.decode(bytes(data), str(self.path)) for (data,) in rows]
-        except LibraryFormatError as error:
-            # Only what can be read is put in, so something has changed it since.
-            raise apsw.CorruptError(str(error)) from error
+        return [_decoded(data, str(self.path)) for (data,) in rows]

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from modelcellar.manifest import Manifest
+from modelcellar.records import ModelRecord
 
 __all__ = [
+    "ADD_AUTHOR",
     "ADD_IMAGE_HASHES",
     "APPLICATION_ID",
     "CREATE_TABLES",
@@ -13,12 +15,17 @@ __all__ = [
     "MODELS_CALLED",
     "MODELS_WITH_TENSORS",
     "NEVER_LOOKED_UP",
+    "ROWS_TO_READ",
+    "SET_AUTHOR",
     "UNIDENTIFIED",
     "UPSERT_MODEL",
     "CatalogRow",
     "Filter",
     "SearchText",
+    "SqlValue",
 ]
+
+SqlValue = str | bytes | int | float | None
 
 APPLICATION_ID = 0x4D434C52
 """``MCLR``: tells ``file`` and us that this SQLite file is a modelcellar catalog."""
@@ -67,6 +74,10 @@ CREATE INDEX files_tensor_sha256 ON files (tensor_sha256) WHERE tensor_sha256 IS
 CREATE INDEX files_autov1 ON files (autov1) WHERE autov1 IS NOT NULL;
 """
 
+ADD_AUTHOR = "ALTER TABLE models ADD COLUMN author TEXT NOT NULL DEFAULT ''"
+ROWS_TO_READ = "SELECT rowid, name, manifest FROM models"
+SET_AUTHOR = "UPDATE models SET author = ? WHERE rowid = ?"
+
 INSERT_FILE = (
     "INSERT INTO files (model, path, size_bytes, blake3, sha256, format, tensor_sha256, autov1)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -92,7 +103,7 @@ WHERE f.tensor_sha256 = ? ORDER BY m.id
 _COLUMNS = (
     *("id", "type", "format", "size_bytes", "added_at", "verified_at", "content_digest"),
     *("manifest", "manifest_mtime_ns", "manifest_size_bytes"),
-    *("name", "words", "tags", "family_text", "description", "extension"),
+    *("name", "words", "tags", "family_text", "author", "description", "extension"),
 )
 
 UPSERT_MODEL = (
@@ -103,16 +114,12 @@ UPSERT_MODEL = (
 )
 """One row of ``models``. Not ``INSERT OR REPLACE``: that deletes without telling the triggers."""
 
-# Few ask for these and nobody often: reading every manifest beats a column for it.
-_MANIFEST = "CAST(manifest AS TEXT)"
-UNIDENTIFIED = f"""
-SELECT id FROM models WHERE json_extract({_MANIFEST}, '$.identity.status') IS NOT 'verified'
-OR json_extract({_MANIFEST}, '$.looked_up_at') IS NULL
-ORDER BY json_extract({_MANIFEST}, '$.looked_up_at') IS NOT NULL, id
+UNIDENTIFIED = """
+SELECT m.id FROM models m JOIN model_fields v ON v.model = m.rowid
+WHERE v.identity_status <> 'verified' OR v.looked_up_at IS NULL
+ORDER BY v.looked_up_at IS NOT NULL, m.id
 """
-NEVER_LOOKED_UP = f"""
-SELECT count(*) FROM models WHERE json_extract({_MANIFEST}, '$.looked_up_at') IS NULL
-"""
+NEVER_LOOKED_UP = "SELECT count(*) FROM model_fields WHERE looked_up_at IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,7 @@ class SearchText:
     words: str = ""
     tags: str = ""
     family_text: str = ""
+    author: str = ""
     description: str = ""
     extension: str = ""
 
@@ -134,6 +142,27 @@ class CatalogRow:
     manifest: Manifest
     data: bytes
     mtime_ns: int
+
+    def model_values(self, text: SearchText, record: ModelRecord) -> tuple[SqlValue, ...]:
+        """What `UPSERT_MODEL` writes."""
+        return (
+            *(record.id, record.type.value, record.format.value, record.size_bytes),
+            *(record.added_at, record.verified_at, self.manifest.content_digest),
+            *(self.data, self.mtime_ns, len(self.data)),
+            *(text.name, text.words, text.tags, text.family_text),
+            *(text.author, text.description, text.extension),
+        )
+
+    def file_values(self, rowid: SqlValue) -> list[tuple[SqlValue, ...]]:
+        """What `INSERT_FILE` writes, for each file of the row ``rowid``."""
+        return [
+            (
+                *(rowid, file.path.encode("utf-8", "surrogateescape"), file.size_bytes),
+                *(file.digests.blake3, file.digests.sha256, file.format.value),
+                *(file.tensor_sha256, file.autov1),
+            )
+            for file in self.manifest.files
+        ]
 
 
 @dataclass(frozen=True, slots=True)

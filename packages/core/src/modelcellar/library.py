@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +44,7 @@ from modelcellar.reports import (
     VerifyReport,
 )
 from modelcellar.search.fts5 import rebuild as rebuild_index
-from modelcellar.search.search_models import search_models
+from modelcellar.search.search_models import SearchHits, search_models
 from modelcellar.store import Store
 
 if TYPE_CHECKING:
@@ -193,15 +194,15 @@ class ModelLibrary:
         return _report("", total, page, began)
 
     def search(self, query: str, *, limit: int = 20, offset: int = 0) -> SearchReport:
-        """Models by words of name, files, tags and notes, best first. Takes any text."""
+        """Models by words and fields (``docs/search.md``), best first. Takes any text."""
         began = time.perf_counter()
 
-        def find(catalog: Catalog) -> tuple[int, list[Manifest]]:
+        def find(catalog: Catalog) -> tuple[SearchHits, list[Manifest]]:
             hits = search_models(catalog.connection, query, limit=limit, offset=offset)
-            return hits.total, catalog.by_rowids(hits.rowids)
+            return hits, catalog.by_rowids(hits.rowids)
 
-        total, page = self._read(find)
-        return _report(query, total, page, began)
+        hits, page = self._read(find)
+        return replace(_report(query, hits.total, page, began), notes=hits.notes)
 
     def get(self, text: str) -> ModelRecord:
         """The model that ``text`` names: its id or the start of it, its name, or a digest.

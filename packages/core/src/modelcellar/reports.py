@@ -87,6 +87,8 @@ class SearchReport:
     total: int
     models: tuple[ModelRecord, ...]
     took_ms: float
+    notes: tuple[str, ...] = ()
+    """What of the query was not understood as it may have been meant, in words."""
 
 
 @dataclass(frozen=True, slots=True)

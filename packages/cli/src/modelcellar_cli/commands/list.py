@@ -70,13 +70,14 @@ def show_models(options: Options, report: SearchReport) -> None:
         emit_lines(show_text(model.id) for model in report.models)
         return
     if report.models:
-        emit_table(COLUMNS, [_row(model) for model in report.models])
+        emit_table(COLUMNS, [model_row(model) for model in report.models])
     shown, total = len(report.models), report.total
     more = "" if shown == total else f" of {total:,}; --limit shows more"
     talk(options, counted(shown, "model") + more)
 
 
-def _row(model: ModelRecord) -> list[str]:
+def model_row(model: ModelRecord) -> list[str]:
+    """One model as the cells of ``COLUMNS``."""
     return [
         show_text(model.id),
         show_text(model.name),

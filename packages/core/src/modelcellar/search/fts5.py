@@ -28,7 +28,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("name", "words", "tags", "family_text", "description", "extension")
+COLUMNS = ("name", "words", "tags", "family_text", "author", "description", "extension")
 """The indexed columns of ``models``, in the order of the index."""
 
 _NAMES = ", ".join(COLUMNS)

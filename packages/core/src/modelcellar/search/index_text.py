@@ -3,6 +3,7 @@
 from pathlib import PurePosixPath
 
 from modelcellar.index import SearchText
+from modelcellar.index_fields import author_of
 from modelcellar.naming import display
 from modelcellar.records import ModelRecord
 from modelcellar.search.words import search_words
@@ -24,6 +25,7 @@ def search_text(model: ModelRecord) -> SearchText:
         words=search_words(name, *(path.stem for path in paths), *family, *model.tags, *told),
         tags=display(" ".join(model.tags)),
         family_text=" ".join(family),
+        author=display(author_of(model)),
         description=display(f"{model.note} {model.summary}").strip(),
         extension=" ".join(sorted({path.suffix.lstrip(".").lower() for path in paths})),
     )

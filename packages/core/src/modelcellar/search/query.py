@@ -1,29 +1,23 @@
-"""What a person types, made into an FTS5 query that can never be a syntax error.
+"""A parsed query, made into an FTS5 query that can never be a syntax error.
 
-Words are joined by AND, the last one is a prefix, ``"exact phrase"`` stands in double quotes,
-``-word`` excludes. Every other character, and the words AND, OR, NOT and NEAR, are plain text.
+Every text stands in quotes, so no character and no word of it (AND, NEAR) has a meaning to FTS5.
 FTS5 syntax: https://www.sqlite.org/fts5.html#full_text_query_syntax
 """
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-
+from modelcellar.search.fields import TEXT_COLUMNS, Condition
+from modelcellar.search.parser import Clause, Query, Term, parse_query
 from modelcellar.search.words import has_cjk, segments, word_tokens
 
 __all__ = [
-    "Query",
-    "Term",
     "build_fts5_query",
+    "clause_expression",
+    "column_expression",
     "exclusion_expression",
     "match_expression",
-    "parse_query",
+    "query_expression",
     "quoted",
-    "usable",
 ]
 
-MAX_TERMS = 16
-MAX_TERM_CHARACTERS = 256
 MAX_TOKENS_PER_TERM = 32
 
 EXTENSIONS = frozenset(
@@ -31,95 +25,71 @@ EXTENSIONS = frozenset(
 )
 """Endings that the index may hold in ``extension`` only, apart from the name before them."""
 
-_QUOTES = {ord(quote): '"' for quote in "\u201c\u201d\u201e\u201f\uff02"}
-_UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_TERM = re.compile(r'(?P<minus>-?)(?:"(?P<phrase>[^"]*)(?P<end>"|$)|(?P<word>[^\s"]+))')
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One word or phrase. ``prefix``: its last word may go on."""
-
-    text: str
-    is_phrase: bool = False
-    prefix: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A parsed query: the terms a model must have, and those it must not have."""
-
-    wanted: tuple[Term, ...] = ()
-    unwanted: tuple[Term, ...] = ()
-
 
 def build_fts5_query(text: str) -> str | None:
     """The FTS5 query for any text at all; None when there is nothing to look for.
 
-    None also when every term is excluded: FTS5's NOT needs a left side. Whoever runs the query
-    then takes every model but those of `exclusion_expression`. Never raises.
+    None also when every term of an alternative is excluded: FTS5's NOT needs a left side. Whoever
+    runs the query then takes every model but those of `exclusion_expression`. Conditions that are
+    no text (``size>4GB``) are not in it. Never raises.
     """
-    query = parse_query(text)
-    match, exclusion = match_expression(query), exclusion_expression(query)
+    return query_expression(parse_query(text))
+
+
+def query_expression(query: Query) -> str | None:
+    """The same of a query that is parsed already."""
+    expressions = [clause_expression(clause) for clause in query.alternatives]
+    if None in expressions:
+        return None
+    return " OR ".join(f"({expression})" for expression in expressions)
+
+
+def clause_expression(clause: Clause) -> str | None:
+    """The FTS5 query of one alternative; None when it has no wanted word."""
+    match, exclusion = match_expression(clause), exclusion_expression(clause)
     if match is None or exclusion is None:
         return match
     return f"{match} NOT {exclusion}"
 
 
-def parse_query(text: str) -> Query:
-    """Reads at most 16 terms of at most 256 characters; never raises.
-
-    Controls and lone surrogates part words, since SQLite cannot be given them. A phrase whose
-    closing quote is missing is still being typed: it ends at the end and its last word is a prefix.
-    """
-    wanted: list[Term] = []
-    unwanted: list[Term] = []
-    minus = False
-    for minus, term in _terms(usable(text).translate(_QUOTES)):
-        (unwanted if minus else wanted).append(term)
-        if len(wanted) + len(unwanted) == MAX_TERMS:
-            break
-    if wanted and not minus and not wanted[-1].is_phrase:
-        wanted[-1] = replace(wanted[-1], prefix=True)
-    return Query(tuple(wanted), tuple(unwanted))
-
-
-def match_expression(query: Query) -> str | None:
+def match_expression(clause: Clause) -> str | None:
     """What a model must match, as FTS5 syntax; None when no wanted term holds a word."""
-    searchable = [term for term in query.wanted if segments(term.text)]
-    if not searchable:
-        return None
-    together = " AND ".join(_group(term) for term in searchable)
-    as_one = _as_one_word(searchable)
-    return f"({together})" if as_one is None else f"(({together}) OR {as_one})"
+    searchable = [term for term in clause.wanted if segments(term.text)]
+    columns = column_expression(clause)
+    parts = [] if columns is None else [columns]
+    if searchable:
+        together = " AND ".join(_group(term) for term in searchable)
+        as_one = _as_one_word(searchable)
+        parts.append(f"({together})" if as_one is None else f"(({together}) OR {as_one})")
+    return " AND ".join(parts) if parts else None
 
 
-def exclusion_expression(query: Query) -> str | None:
+def column_expression(clause: Clause) -> str | None:
+    """What the conditions about one column of the index want, as FTS5 syntax; None: nothing."""
+    columns = [_in_column(found) for found, excluded in clause.conditions if not excluded]
+    parts = [part for part in columns if part is not None]
+    return " AND ".join(parts) if parts else None
+
+
+def exclusion_expression(clause: Clause) -> str | None:
     """What a model must not match, as FTS5 syntax; None when nothing is excluded."""
-    groups = [_group(term) for term in query.unwanted if segments(term.text)]
+    groups = [_group(term) for term in clause.unwanted if segments(term.text)]
+    columns = [_in_column(found) for found, excluded in clause.conditions if excluded]
+    groups += [part for part in columns if part is not None]
     return f"({' OR '.join(groups)})" if groups else None
 
 
-def usable(text: str) -> str:
-    """``text`` with a space for every character that SQLite cannot be given in a query."""
-    return _UNUSABLE.sub(" ", text)
+def _in_column(condition: Condition) -> str | None:
+    column = TEXT_COLUMNS.get(condition.field)
+    if column is None:
+        return None
+    return f"({column} : ({' OR '.join(quoted(value) for value in condition.values)}))"
 
 
 def quoted(text: str, *, prefix: bool = False) -> str:
     """``text`` as an FTS5 string: no character of it has a meaning."""
     doubled = text.replace('"', '""')
     return f'"{doubled}"*' if prefix else f'"{doubled}"'
-
-
-def _terms(text: str) -> Iterator[tuple[bool, Term]]:
-    for found in _TERM.finditer(text):
-        if found["word"] is not None:
-            term = Term(found["word"][:MAX_TERM_CHARACTERS])
-        else:
-            unfinished = found["end"] == ""
-            term = Term(found["phrase"][:MAX_TERM_CHARACTERS].strip(), True, unfinished)
-        if term.text:
-            yield bool(found["minus"]), term
 
 
 def _group(term: Term) -> str:

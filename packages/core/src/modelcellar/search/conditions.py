@@ -1,0 +1,65 @@
+"""A query as an SQL condition over the catalog's rows, for what the index alone cannot answer."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelcellar.search.fields import SqlValue, sql_of
+from modelcellar.search.parser import Clause, Query
+from modelcellar.search.query import clause_expression, column_expression, exclusion_expression
+
+__all__ = ["Where", "conditions_of", "where_of"]
+
+_MATCHES = "IN (SELECT rowid FROM models_fts WHERE models_fts MATCH ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """An SQL condition over ``models m`` and, with ``has_fields``, ``model_fields v``."""
+
+    sql: str
+    values: tuple[SqlValue, ...]
+    has_fields: bool
+
+
+def conditions_of(clause: Clause, now: datetime) -> list[tuple[str, list[SqlValue]]]:
+    """The conditions of one alternative over ``model_fields v``, each with its values."""
+    found = [sql_of(one, excluded=excluded, now=now) for one, excluded in clause.conditions]
+    return [part for part in found if part is not None]
+
+
+def where_of(query: Query, now: datetime, *, inside: bool = False) -> Where:
+    """The whole query; ``inside``: names hold the words, be it inside of other words."""
+    values: list[SqlValue] = []
+    ways = []
+    has_fields = False
+    for clause in query.alternatives:
+        fields = conditions_of(clause, now)
+        has_fields = has_fields or bool(fields)
+        parts = [*_words(clause, inside=inside), *fields]
+        values += [value for _, some in parts for value in some]
+        ways.append(" AND ".join(sql for sql, _ in parts))
+    # One alternative without a condition is true of every model.
+    sql = " OR ".join(f"({way})" for way in ways) if all(ways) else ""
+    return Where(sql, tuple(values) if sql else (), has_fields)
+
+
+def _words(clause: Clause, *, inside: bool) -> list[tuple[str, list[SqlValue]]]:
+    expression = None if inside else clause_expression(clause)
+    if expression is not None:
+        return [(f"m.rowid {_MATCHES}", [expression])]
+    parts: list[tuple[str, list[SqlValue]]] = [
+        (r"m.name LIKE ? ESCAPE '\'", [_pattern(term.text)]) for term in clause.wanted
+    ]
+    columns = column_expression(clause)
+    if columns is not None:
+        parts.append((f"m.rowid {_MATCHES}", [columns]))
+    exclusion = exclusion_expression(clause)
+    if exclusion is not None:
+        parts.append((f"m.rowid NOT {_MATCHES}", [exclusion]))
+    return parts
+
+
+def _pattern(text: str) -> str:
+    escaped = re.sub(r"([\\%_])", r"\\\1", text)
+    return f"%{escaped}%"
