@@ -87,6 +87,21 @@ def test_search(cellar: Cellar) -> None:
     assert cellar("search", "--limit", "1", "safetensors").stderr.startswith("1 model of 2")
 
 
+def test_search_by_field_in_pages_and_with_notes(cellar: Cellar) -> None:
+    assert cellar("search", "-q", "format:gguf").stdout.startswith("gamma-q4-")
+    first = cellar("search", "--limit", "1", "size>0")
+    assert (
+        first.stderr == "1 model of 3\nnext page: cellar search --offset 1 --limit 1 -- 'size>0'\n"
+    )
+    last = cellar("search", "--limit", "1", "--offset", "2", "size>0")
+    assert "gamma-q4" in last.stdout
+    assert last.stderr == "showing 3-3 of 3\n"
+    assert "none after the first 9" in cellar("search", "--offset", "9", "size>0").stderr
+    told = cellar("search", "colour:red")
+    assert told.stderr.startswith("note: colour:red is looked for as text: there is no field")
+    assert "colour" in cellar("search", "colour:red", "--json").json()["notes"][0]
+
+
 def test_show(cellar: Cellar) -> None:
     model = cellar("show", "alpha-lora", "--json").json()["model"]
     file = model["files"][0]

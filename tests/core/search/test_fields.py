@@ -14,7 +14,9 @@ from modelcellar.index import MIGRATIONS, Catalog, CatalogRow
 from modelcellar.manifest import Fact, Manifest
 from modelcellar.records import Digests, FileFormat, FileRecord, Identity
 from modelcellar.search import fts5
+from modelcellar.search.conditions import where_of
 from modelcellar.search.index_text import search_text
+from modelcellar.search.parser import parse_query
 from modelcellar.search.search_models import search_models
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -225,3 +227,14 @@ def test_words_are_looked_up_before_rows(catalog: Catalog) -> None:
     steps = [step for *_, step in plan]
     assert steps[0].startswith("SCAN models_fts VIRTUAL TABLE INDEX 0:M")
     assert steps[1:] == ["SEARCH v USING INTEGER PRIMARY KEY (rowid=?)"]
+
+
+def test_a_type_is_listed_in_the_order_of_an_index(catalog: Catalog) -> None:
+    where = where_of(parse_query("type:lora"), NOW)
+    plan = catalog.connection.execute(
+        f"EXPLAIN QUERY PLAN SELECT {where.rowid} FROM {where.source} WHERE {where.sql} "
+        f"ORDER BY {where.name} COLLATE NOCASE, {where.rowid}",
+        where.values,
+    )
+    [step] = [step for *_, step in plan]
+    assert step == "SEARCH v USING COVERING INDEX model_fields_type (type=?)"

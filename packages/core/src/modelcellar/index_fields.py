@@ -31,6 +31,7 @@ CREATE TABLE model_fields (
     damaged_at TEXT,
     looked_up_at TEXT
 );
+CREATE INDEX model_fields_name ON model_fields (name COLLATE NOCASE);
 CREATE INDEX model_fields_type ON model_fields (type, name COLLATE NOCASE);
 CREATE INDEX model_fields_family ON model_fields (family_key) WHERE family_key IS NOT NULL;
 CREATE INDEX model_fields_base ON model_fields (base_key) WHERE base_key IS NOT NULL;

@@ -15,11 +15,17 @@ _MATCHES = "IN (SELECT rowid FROM models_fts WHERE models_fts MATCH ?)"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """An SQL condition over ``models m`` and, with ``has_fields``, ``model_fields v``."""
+    """An SQL condition over ``source``, with the columns of it that number and name a model.
+
+    That is ``model_fields v`` where there are conditions or an order, else ``models m``; never
+    both, so that an index gives the order and few rows are read.
+    """
 
     sql: str
     values: tuple[SqlValue, ...]
-    has_fields: bool
+    source: str
+    rowid: str
+    name: str
 
 
 def conditions_of(clause: Clause, now: datetime) -> list[tuple[str, list[SqlValue]]]:
@@ -32,31 +38,34 @@ def where_of(query: Query, now: datetime, *, inside: bool = False) -> Where:
     """The whole query; ``inside``: names hold the words, be it inside of other words."""
     values: list[SqlValue] = []
     ways = []
-    has_fields = False
-    for clause in query.alternatives:
-        fields = conditions_of(clause, now)
-        has_fields = has_fields or bool(fields)
-        parts = [*_words(clause, inside=inside), *fields]
+    conditions = [conditions_of(clause, now) for clause in query.alternatives]
+    source, rowid, name = "models m", "m.rowid", "m.name"
+    if query.sort is not None or any(conditions):
+        source, rowid, name = "model_fields v", "v.model", "v.name"
+    for clause, fields in zip(query.alternatives, conditions, strict=True):
+        parts = [*_words(clause, rowid, name, inside=inside), *fields]
         values += [value for _, some in parts for value in some]
         ways.append(" AND ".join(sql for sql, _ in parts))
     # One alternative without a condition is true of every model.
     sql = " OR ".join(f"({way})" for way in ways) if all(ways) else ""
-    return Where(sql, tuple(values) if sql else (), has_fields)
+    return Where(sql, tuple(values) if sql else (), source, rowid, name)
 
 
-def _words(clause: Clause, *, inside: bool) -> list[tuple[str, list[SqlValue]]]:
+def _words(
+    clause: Clause, rowid: str, name: str, *, inside: bool
+) -> list[tuple[str, list[SqlValue]]]:
     expression = None if inside else clause_expression(clause)
     if expression is not None:
-        return [(f"m.rowid {_MATCHES}", [expression])]
+        return [(f"{rowid} {_MATCHES}", [expression])]
     parts: list[tuple[str, list[SqlValue]]] = [
-        (r"m.name LIKE ? ESCAPE '\'", [_pattern(term.text)]) for term in clause.wanted
+        (rf"{name} LIKE ? ESCAPE '\'", [_pattern(term.text)]) for term in clause.wanted
     ]
     columns = column_expression(clause)
     if columns is not None:
-        parts.append((f"m.rowid {_MATCHES}", [columns]))
+        parts.append((f"{rowid} {_MATCHES}", [columns]))
     exclusion = exclusion_expression(clause)
     if exclusion is not None:
-        parts.append((f"m.rowid NOT {_MATCHES}", [exclusion]))
+        parts.append((f"{rowid} NOT {_MATCHES}", [exclusion]))
     return parts
 
 

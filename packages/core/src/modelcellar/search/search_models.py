@@ -182,16 +182,15 @@ def _page(
     connection: apsw.Connection, query: Query, where: Where, *, limit: int, offset: int
 ) -> SearchHits:
     """The models of which ``where`` is true, in the order that was asked for, else by name."""
-    source = "models m"
     key = (query.sort or "").rstrip("-")
-    if where.has_fields or key:
-        source += " JOIN model_fields v ON v.model = m.rowid"
     order = f"{SORTS[key]} {'DESC' if query.sort != key else 'ASC'}," if key else ""
     condition = f"WHERE {where.sql}" if where.sql else ""
-    total: int = connection.execute(f"SELECT count(*) FROM {source} {condition}", where.values).get
+    total: int = connection.execute(
+        f"SELECT count(*) FROM {where.source} {condition}", where.values
+    ).get
     rows = connection.execute(
-        f"SELECT m.rowid FROM {source} {condition} "
-        f"ORDER BY {order} m.name COLLATE NOCASE, m.rowid LIMIT ? OFFSET ?",
+        f"SELECT {where.rowid} FROM {where.source} {condition} "
+        f"ORDER BY {order} {where.name} COLLATE NOCASE, {where.rowid} LIMIT ? OFFSET ?",
         (*where.values, limit, offset),
     )
     return SearchHits(total, tuple(rowid for (rowid,) in rows))
