@@ -21,32 +21,6 @@ def golden() -> Catalog:
     return catalog
 
 
-@pytest.mark.parametrize(("text", "wanted", "unwanted"), QUERIES, ids=[q[0] for q in QUERIES])
-def test_golden(
-    golden: Catalog, text: str, wanted: tuple[str, ...], unwanted: tuple[str, ...]
-) -> None:
-    found = golden.find(text)
-    assert set(wanted) <= set(found)
-    assert not set(unwanted) & set(found)
-    if not wanted:
-        assert found == []
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_name_finds_itself_first(golden: Catalog, name: str) -> None:
-    assert golden.find(name)[0] == name
-    assert golden.find(name.upper())[0] == name
-    assert name in golden.find(f"{name}.{extension_of(name)}")
-    assert name in golden.find(f'"{name}"')
-
-
-def test_golden_set_is_large_enough() -> None:
-    assert len(NAMES) == len(set(NAMES)) >= 60
-    assert len(QUERIES) == len({text for text, _, _ in QUERIES}) >= 60
-    expected = {name for _, wanted, unwanted in QUERIES for name in (*wanted, *unwanted)}
-    assert expected <= set(NAMES)
-
-
 def test_name_counts_more_than_description(catalog_of: CatalogOf) -> None:
     catalog = catalog_of(
         Searchable("one", description="works with anime models"),
