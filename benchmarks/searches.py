@@ -20,9 +20,9 @@ WORST = "two common words"
 _TEXTS: dict[str, tuple[str, ...]] = {
     "2-char prefix": ("an", "st", "ka", "re", "ju", "v2"),
     "3-char prefix": ("ani", "sdx", "dre", "q4_"),
-    "5-char prefix": ("reali", "illus", "instr", "jugge", "karim"),
+    "5-char prefix": ("reali", "illus", "instr", "jugge", "halmu"),
     "common word": ("lora", "anime", "style", "sdxl", "instruct", "gguf"),
-    "rare word": ("watercolor", "steampunk", "storywriter", "dreamshaper", "karisen"),
+    "rare word": ("watercolor", "steampunk", "storywriter", "dreamshaper", "draethdu"),
     "two words": ("pony dragon", "flux ghibli", "qwen2.5 coder", "noobai mecha", "zavy photon"),
     WORST: ("anime style", "sdxl lora", "llama instruct", "style character", "style mix"),
     "three words": ("sdxl anime lora", "llama 8b q4km", "qwen2.5 7b instruct"),
@@ -34,7 +34,7 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "phrase": ('"anime style"', '"dark fantasy"', '"llama 3.1"'),
     "exclusion": ("anime -sdxl", "llama -gguf", "-lora", "style -anime -pony"),
     "cjk": ("模型", "写", "日本語", "모델", "国风 lora"),
-    "exact file name": ("karisen_style_sdxl_v2.safetensors",),
+    "file name": ("DujuanArtV12.2.safetensors", "karisen_style_sdxl_v2.safetensors"),
     "nothing typed": ("",),
 }
 
