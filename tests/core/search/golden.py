@@ -210,7 +210,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("МОДЕЛЬ v3", ("модель_аниме_v3",), ("Counterfeit-V3.0",)),
     ("gguf llama", ("llama-2-13b-chat.Q5_K_M",), ("Llama-3.2-1B", "flux1-dev-Q4_K_S")),
     ("lora", ("flux_realism_lora", "lcm-lora-sdxl", "日本語LoRAモデル"), ("sdxl_vae",)),
-    ("flux or sdxl", (), ("FLUX.1-dev", "sdxl_vae")),
+    ("flux or sdxl", ("FLUX.1-dev", "sdxl_vae"), ("bge-m3",)),
     ("nothingatall", (), ("FLUX.1-dev",)),
     ("llama:3", ("Llama-3.2-1B",), ("llama-2-13b-chat.Q5_K_M",)),
     ("name:flux", (), ("FLUX.1-dev",)),

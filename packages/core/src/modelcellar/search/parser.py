@@ -227,7 +227,8 @@ def _clauses(items: list[Item]) -> tuple[tuple[Clause, ...], bool]:
     last = clauses[-1][-1] if clauses[-1] else None
     word = last.what if last is not None and not last.excluded else None
     if isinstance(word, Term) and not word.is_phrase:
-        clauses[-1][-1] = Item(Term(word.text, prefix=True))
+        # A number is whole as it stands: "v1" is not the beginning of "v10".
+        clauses[-1][-1] = Item(Term(word.text, prefix=not word.text[-1].isdigit()))
     return tuple(Clause(tuple(clause)) for clause in clauses), is_cut
 
 

@@ -12,7 +12,7 @@ from modelcellar.search.fields import SORTS, SqlValue
 from modelcellar.search.fts5 import COLUMNS
 from modelcellar.search.parser import Query, parse_query, usable
 from modelcellar.search.query import query_expression, quoted
-from modelcellar.search.words import segments
+from modelcellar.search.words import has_cjk, segments
 
 __all__ = ["SearchHits", "search_models"]
 
@@ -33,6 +33,9 @@ WEIGHTS = {
 
 FEW = 10
 """When fewer are found, names are searched inside their words as well."""
+
+MIN_INSIDE = 3
+"""Characters of a word that is looked for inside others beside what was found."""
 
 MAX_INSIDE = 100
 """Names of that kind that follow those that were found by their words."""
@@ -93,7 +96,7 @@ def search_models(
     with connection:  # One view of the data for the count and the page.
         if expression is not None and scope is not None and query.sort is None:
             hits = _ranked(connection, text, scope, limit=limit, offset=offset)
-            if hits.total < FEW and has_words:
+            if has_words and (not hits.total or (hits.total < FEW and _may_be_inside(query))):
                 hits = _with_inside(connection, query, scope, now, limit=limit, offset=offset)
         else:
             hits = _listed(connection, query, now, limit=limit, offset=offset)
@@ -170,6 +173,13 @@ def _with_inside(
     more = [rowid for rowid in others.rowids if rowid not in ranked]
     total = len(ranked) + (len(more[:MAX_INSIDE]) if ranked else others.total)
     return SearchHits(total, (*ranked, *more[:most])[offset : offset + limit])
+
+
+def _may_be_inside(query: Query) -> bool:
+    """Whether the words are likely parts of others: "bert" of "distilbert", not "1b" of "11B"."""
+    texts = [term.text for term in query.wanted]
+    is_number = any(text[0].isdigit() or text[-1].isdigit() for text in texts)
+    return not is_number and all(len(text) >= MIN_INSIDE or has_cjk(text) for text in texts)
 
 
 def _listed(
