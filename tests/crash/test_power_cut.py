@@ -312,7 +312,9 @@ def test_copy_killed_anywhere_and_then_cut(volume: Volume, mounts: Mounts, tmp_p
     assert whole.exit_code == 0, whole.stderr
     assert {"fsync", "pwrite64", "renameat2"} <= set(whole.calls)
 
-    points = [(call, n) for call, count in whole.calls.items() for n in range(1, count + 1)]
+    # A strace older than the kernel cannot stop at calls that it has no name for.
+    named = {call: count for call, count in whole.calls.items() if not call.startswith("syscall_")}
+    points = [(call, n) for call, count in named.items() for n in range(1, count + 1)]
     finals = [volume.path / f"{call}-{nth}" for call, nth in points]
     for (call, nth), final in zip(points, finals, strict=True):
         killed = kill_at([*command, final], call, nth)

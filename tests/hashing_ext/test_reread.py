@@ -1,6 +1,7 @@
 """Copies that are read back from the disk, and buffered copies that wait for it."""
 
 import errno
+import platform
 import re
 import subprocess
 import sys
@@ -119,15 +120,15 @@ def test_stopped_while_reading_back_nothing_is_left(
         assert names_in(target_folder) == []
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="others have no system call open")
 @pytest.mark.parametrize("streams", ["0", "1", "alternate"])
 def test_a_copy_that_vanishes_before_it_is_read_back_is_not_the_end_of_the_others(
     streams: str, make_file: Callable[..., Path], target_folder: Path
 ) -> None:
     sources = [make_file(size, f"s{size}") for size in (9 * MIB, 100_000, 3000)]
     command = [sys.executable, "-c", MANY, target_folder, streams, *sources]
-    # It is opened once to be written and once to be read back.
-    gone = "/open(at)?$:error=ENOENT:when=2+"
-    printed = inject(command, gone, only=target_folder / "1")
+    # It is made by openat, inside its folder, and read back by open.
+    printed = inject(command, "open:error=ENOENT", only=target_folder / "1")
     assert printed.split(" ", 1)[1].strip() == str([0, errno.ENOENT, 0])
     for number in (0, 2):
         assert sha256_of(target_folder / str(number)) == sha256_of(sources[number])
