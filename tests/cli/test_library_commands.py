@@ -100,6 +100,8 @@ def test_search_by_field_in_pages_and_with_notes(cellar: Cellar) -> None:
     told = cellar("search", "colour:red")
     assert told.stderr.startswith("note: colour:red is looked for as text: there is no field")
     assert "colour" in cellar("search", "colour:red", "--json").json()["notes"][0]
+    assert cellar("search", "gamam").stderr == "0 models\ndid you mean: gamma\n"
+    assert cellar("search", "gamam", "--json").json()["did_you_mean"] == "gamma"
 
 
 def test_show(cellar: Cellar) -> None:

@@ -14,6 +14,7 @@ from tests.core.search.golden_model import Model
 from tests.core.search.golden_text_queries import MUST_NOT, TYPOS
 
 MIN_RECALL = 0.95
+MIN_SUGGESTED = 0.9
 FIRST = 10
 ALL = 10_000
 
@@ -44,13 +45,20 @@ Find = Callable[[str, int], list[str]]
 
 
 @pytest.fixture(scope="module")
-def find(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Find]:
-    """``find(text, limit)``: the names that a catalog of the whole set gives, the best first."""
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    """A catalog of the whole set."""
     path = tmp_path_factory.mktemp("golden") / "catalog.db"
     catalog = Catalog(path, search_text=search_text)
     migrate_to_fts5(catalog.connection)
     with catalog.transaction():
         catalog.put(model.row(number) for number, model in enumerate(MODELS))
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture(scope="module")
+def find(catalog: Catalog) -> Find:
+    """``find(text, limit)``: the names that it gives, the best first."""
 
     def names(text: str, limit: int) -> list[str]:
         hits = search_models(catalog.connection, text, limit=limit)
@@ -58,8 +66,7 @@ def find(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Find]:
         query = "SELECT name FROM models WHERE rowid = ?"
         return [str(catalog.connection.execute(query, (rowid,)).get) for rowid in hits.rowids]
 
-    yield names
-    catalog.close()
+    return names
 
 
 def test_first_ten_hold_what_was_meant(find: Find) -> None:
@@ -106,6 +113,16 @@ def test_every_file_name_finds_its_model(find: Find, model: Model) -> None:
 def test_a_typo_needs_a_suggestion(find: Find, typed: str, meant: str) -> None:
     assert find(typed, 1) == []
     assert find(meant, 1) != []
+
+
+def test_what_was_meant_is_suggested(catalog: Catalog, find: Find) -> None:
+    """It need not be spelled alike: it must find first what was meant."""
+    missed = []
+    for typed, meant in TYPOS:
+        suggested = search_models(catalog.connection, typed, limit=1).did_you_mean
+        if suggested is None or not set(find(suggested, 3)) & set(find(meant, FIRST)):
+            missed.append((typed, meant, suggested))
+    assert len(missed) <= len(TYPOS) * (1 - MIN_SUGGESTED), missed
 
 
 def test_the_set_is_large_and_sound() -> None:

@@ -202,7 +202,8 @@ class ModelLibrary:
             return hits, catalog.by_rowids(hits.rowids)
 
         hits, page = self._read(find)
-        return replace(_report(query, hits.total, page, began), notes=hits.notes)
+        report = _report(query, hits.total, page, began)
+        return replace(report, notes=hits.notes, did_you_mean=hits.did_you_mean)
 
     def get(self, text: str) -> ModelRecord:
         """The model that ``text`` names: its id or the start of it, its name, or a digest.

@@ -89,6 +89,8 @@ class SearchReport:
     took_ms: float
     notes: tuple[str, ...] = ()
     """What of the query was not understood as it may have been meant, in words."""
+    did_you_mean: str | None = None
+    """A query that finds something, where this one finds nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def command(options: Options, query: tuple[str, ...], limit: int, offset: int) -
                 "models": [model_to_json(model) for model in report.models],
                 "took_ms": report.took_ms,
                 "notes": list(report.notes),
+                "did_you_mean": report.did_you_mean,
             }
         )
         return
@@ -90,6 +91,8 @@ def _show(options: Options, report: SearchReport, *, limit: int, offset: int) ->
         talk(options, f"showing {offset + 1:,}-{offset + shown:,} of {total:,}")
     else:
         talk(options, f"{counted(shown, 'model')} of {total:,}")
+    if report.did_you_mean is not None:
+        talk(options, f"did you mean: {show_text(report.did_you_mean)}")
     if shown and offset + shown < total:
         words = shlex.quote(show_text(report.query))
         size = "" if limit == 20 else f" --limit {limit}"

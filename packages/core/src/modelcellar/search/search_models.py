@@ -49,12 +49,14 @@ _MAX_NAME_CHARACTERS = 1000
 class SearchHits:
     """One page: ``rowids`` of the table ``models``, best first, and how many there are in all.
 
-    ``notes`` tell in words what of the query was not understood as it may have been meant.
+    ``notes`` tell in words what of the query was not understood as it may have been meant;
+    ``did_you_mean`` is a query that finds something, where this one finds nothing.
     """
 
     total: int
     rowids: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    did_you_mean: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,20 @@ def search_models(
             if not hits.total and expression is not None and has_words:
                 inside = where_of(query, now, inside=True)
                 hits = _page(connection, query, inside, limit=limit, offset=offset)
-    return replace(hits, notes=query.notes)
+        meant = None if hits.total else _meant(connection, text, query, now)
+    return replace(hits, notes=query.notes, did_you_mean=meant)
+
+
+def _meant(connection: apsw.Connection, text: str, query: Query, now: datetime) -> str | None:
+    """A query with other words that finds something."""
+    # Here, because most commands search for nothing and need not load it.
+    from modelcellar.search.suggestions import suggestion
+
+    meant = suggestion(connection, text, query)
+    if meant is None:
+        return None
+    condition = where_of(parse_query(meant), now)
+    return meant if _page(connection, query, condition, limit=1, offset=0).total else None
 
 
 def _scope(query: Query, expression: str | None, now: datetime) -> _Scope | None:
