@@ -12,7 +12,10 @@ from modelcellar.records import JsonValue
 __all__ = ["SharedFile"]
 
 LARGEST_BYTES = 256 << 10
-LOCK_TIMEOUT_S = 0.2
+LOCK_TIMEOUT_S = 0.5
+LOOK_SECONDS = 0.005
+"""It is held for a millisecond. Asked every 50 ms, as filelock does by itself, some of eight who
+come at once are too late."""
 _LOG = logging.getLogger(__name__)
 
 Document = dict[str, JsonValue]
@@ -56,7 +59,8 @@ class SharedFile:
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(f"{self.path}.lock", timeout=LOCK_TIMEOUT_S):
+            lock = filelock.FileLock(f"{self.path}.lock", LOCK_TIMEOUT_S)
+            with lock.acquire(poll_interval=LOOK_SECONDS):
                 self._replace(change(self.read()))
         except (OSError, filelock.Timeout) as error:
             _LOG.debug("%s could not be written: %s", self.path.name, type(error).__name__)
