@@ -59,7 +59,7 @@ def run(index: apsw.Connection, expression: str | None) -> list[int]:
 def test_parse(text: str, wanted: list[Term], unwanted: list[Term]) -> None:
     query = parse_query(text)
     assert list(query.wanted) == wanted
-    assert list(query.unwanted) == unwanted
+    assert list(query.alternatives[0].unwanted) == unwanted
 
 
 def test_caps() -> None:
@@ -67,7 +67,7 @@ def test_caps() -> None:
     assert len(query.wanted) == 16
     assert len(query.wanted[0].text) == 256
     query = parse_query("-y " * 1000 + "x")
-    assert (len(query.wanted), len(query.unwanted)) == (0, 16)
+    assert (len(query.wanted), len(query.alternatives[0].unwanted)) == (0, 16)
 
 
 def test_a_query_is_of_bounded_length() -> None:

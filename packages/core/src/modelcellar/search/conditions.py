@@ -1,10 +1,9 @@
 """A query as an SQL condition over the catalog's rows, for what the index alone cannot answer."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from modelcellar.search.fields import SqlValue, sql_of
+from modelcellar.search.fields import SqlValue, part_of, sql_of
 from modelcellar.search.parser import Clause, Query
 from modelcellar.search.query import clause_expression, column_expression, exclusion_expression
 
@@ -58,7 +57,7 @@ def _words(
     if expression is not None:
         return [(f"{rowid} {_MATCHES}", [expression])]
     parts: list[tuple[str, list[SqlValue]]] = [
-        (rf"{name} LIKE ? ESCAPE '\'", [_pattern(term.text)]) for term in clause.wanted
+        (rf"{name} LIKE ? ESCAPE '\'", [part_of(term.text)]) for term in clause.wanted
     ]
     columns = column_expression(clause)
     if columns is not None:
@@ -67,8 +66,3 @@ def _words(
     if exclusion is not None:
         parts.append((f"{rowid} NOT {_MATCHES}", [exclusion]))
     return parts
-
-
-def _pattern(text: str) -> str:
-    escaped = re.sub(r"([\\%_])", r"\\\1", text)
-    return f"%{escaped}%"

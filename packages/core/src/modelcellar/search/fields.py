@@ -15,7 +15,16 @@ from modelcellar.records import FileFormat, ModelType
 from modelcellar.search.units import count_of, day_of, size_bytes_of, span_of
 from modelcellar.search.words import segments
 
-__all__ = ["FIELDS", "SORTS", "TEXT_COLUMNS", "Condition", "SqlValue", "problem_of", "sql_of"]
+__all__ = [
+    "FIELDS",
+    "SORTS",
+    "TEXT_COLUMNS",
+    "Condition",
+    "SqlValue",
+    "part_of",
+    "problem_of",
+    "sql_of",
+]
 
 SqlValue = str | int
 Sql = tuple[str, list[SqlValue]]
@@ -89,6 +98,12 @@ def sql_of(condition: Condition, *, excluded: bool, now: datetime) -> Sql | None
         f"({text}) IS NOT TRUE" if excluded else f"({text})",
         [value for _, values in ways for value in values],
     )
+
+
+def part_of(text: str) -> str:
+    """The pattern of what holds ``text``, for LIKE with a backslash as its escape."""
+    escaped = re.sub(r"([\\%_])", r"\\\1", text)
+    return f"%{escaped}%"
 
 
 def _choice(column: str, names: Mapping[str, tuple[str, ...]]) -> Field:
@@ -185,8 +200,7 @@ def _path(operator: str, value: str, _: datetime) -> Sql | None:
     if operator:
         return None
     text = "EXISTS (SELECT 1 FROM files WHERE model = v.model AND CAST(path AS TEXT) LIKE ?"
-    escaped = re.sub(r"([\\%_])", r"\\\1", value)
-    return rf"{text} ESCAPE '\')", [f"%{escaped}%"]
+    return rf"{text} ESCAPE '\')", [part_of(value)]
 
 
 def _words(operator: str, value: str, _: datetime) -> Sql | None:

@@ -98,11 +98,6 @@ class Query:
         """The words and phrases of all alternatives."""
         return tuple(term for clause in self.alternatives for term in clause.wanted)
 
-    @property
-    def unwanted(self) -> tuple[Term, ...]:
-        """What any of the alternatives excludes."""
-        return tuple(term for clause in self.alternatives for term in clause.unwanted)
-
     def __str__(self) -> str:
         # First, because a phrase that is not closed yet takes everything up to the end.
         sort = f"sort:{self.sort} " if self.sort else ""

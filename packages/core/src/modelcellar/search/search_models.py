@@ -101,7 +101,7 @@ def search_models(
             if has_words and (not hits.total or (hits.total < FEW and _may_be_inside(query))):
                 hits = _with_inside(connection, query, scope, now, limit=limit, offset=offset)
         else:
-            hits = _listed(connection, query, now, limit=limit, offset=offset)
+            hits = _page(connection, query, where_of(query, now), limit=limit, offset=offset)
             if not hits.total and expression is not None and has_words:
                 inside = where_of(query, now, inside=True)
                 hits = _page(connection, query, inside, limit=limit, offset=offset)
@@ -195,12 +195,6 @@ def _may_be_inside(query: Query) -> bool:
     texts = [term.text for term in query.wanted]
     is_number = any(text[0].isdigit() or text[-1].isdigit() for text in texts)
     return not is_number and all(len(text) >= MIN_INSIDE or has_cjk(text) for text in texts)
-
-
-def _listed(
-    connection: apsw.Connection, query: Query, now: datetime, *, limit: int, offset: int
-) -> SearchHits:
-    return _page(connection, query, where_of(query, now), limit=limit, offset=offset)
 
 
 def _page(
