@@ -11,13 +11,13 @@ from modelcellar import manifest as manifests
 from modelcellar.errors import LibraryFormatError
 from modelcellar.index import (
     APPLICATION_ID,
-    DAMAGED,
     MIGRATIONS,
     Catalog,
     CatalogRow,
     Filter,
     Migration,
 )
+from modelcellar.index_file import DAMAGED
 from modelcellar.manifest import Fact, Manifest
 from modelcellar.records import Digests, FileFormat, FileRecord, ModelType
 from modelcellar.search.index_text import search_text

@@ -10,7 +10,8 @@ from modelcellar import naming
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.config import state_folder
 from modelcellar.errors import LibraryFormatError
-from modelcellar.index import DAMAGED, Catalog, disk_errors
+from modelcellar.index import Catalog
+from modelcellar.index_file import DAMAGED, disk_errors
 from modelcellar.io.drives import is_network
 from modelcellar.search.fts5 import migrate_to_fts5
 from modelcellar.search.index_text import search_text

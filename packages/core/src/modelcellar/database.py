@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import apsw
 
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
-from modelcellar.index import DAMAGED, disk_errors
+from modelcellar.index_file import DAMAGED, disk_errors
 from modelcellar.io.locking import try_lock
 
 __all__ = ["Connection", "Database", "Schema", "all_rows", "decoding"]

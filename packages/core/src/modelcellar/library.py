@@ -1,31 +1,20 @@
 """The library: opens a folder, wires the parts together, and passes each request on."""
 
-import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self
 
 from modelcellar import manifest as manifests
-from modelcellar.bookkeeping import Bookkeeper
-from modelcellar.catalogs import WholeCatalog
 from modelcellar.config import Settings, load_settings
 from modelcellar.edits import apply_edits
-from modelcellar.errors import (
-    AmbiguousModelError,
-    ModelNotFoundError,
-    UsageError,
-)
-from modelcellar.index import DAMAGED, SORT_KEYS, Catalog, Filter
+from modelcellar.index import Catalog
+from modelcellar.index_file import DAMAGED
 from modelcellar.layout import create_library
-from modelcellar.manifest import Manifest
+from modelcellar.reader import LibraryReader
 from modelcellar.records import (
     EditChanges,
-    FileFormat,
-    FileRecord,
     JournalEntry,
     ModelRecord,
     ModelType,
@@ -40,26 +29,20 @@ from modelcellar.reports import (
     Progress,
     PurgeReport,
     RebuildReport,
-    SearchReport,
     VerifyReport,
 )
 from modelcellar.search.fts5 import rebuild as rebuild_index
-from modelcellar.search.search_models import SearchHits, search_models
-from modelcellar.store import Store
 
 if TYPE_CHECKING:
     from modelcellar.network.throttling import Wait
 
 __all__ = ["ModelLibrary"]
 
-log = logging.getLogger(__name__)
-
-_Found = TypeVar("_Found")
 ProgressCallback = Callable[[Progress], object]
 WaitCallback = Callable[["Wait"], None]
 
 
-class ModelLibrary:
+class ModelLibrary(LibraryReader):
     """One library of models. A context manager; close it when done.
 
     Args:
@@ -71,13 +54,6 @@ class ModelLibrary:
         LibraryFormatError: it was made by a newer version.
     """
 
-    def __init__(self, path: Path, *, settings: Settings | None = None) -> None:
-        self._settings = settings if settings is not None else load_settings()[0]
-        store = Store(Path(path), lock_timeout_s=self._settings.lock_timeout_s)
-        self._whole = WholeCatalog(store)
-        self._read = self._whole.read
-        self._changing = self._whole.changing
-
     @classmethod
     def create(cls, path: Path, *, settings: Settings | None = None) -> Self:
         """Make a library at ``path``, or open the one that is there.
@@ -88,31 +64,6 @@ class ModelLibrary:
         settings = settings if settings is not None else load_settings()[0]
         create_library(Path(path))
         return cls(path, settings=settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the catalog. The library stays as it is."""
-        self._books.catalog.close()
-
-    @property
-    def path(self) -> Path:
-        """The library's folder."""
-        return self._books.store.root
-
-    @property
-    def library_id(self) -> str:
-        """The UUID that stays with the library wherever it is moved."""
-        return self._books.store.library_id
 
     def import_paths(
         self,
@@ -171,52 +122,6 @@ class ModelLibrary:
                 on_result=on_result,
             )
             return importer.run([Path(path) for path in paths])
-
-    def list_models(
-        self,
-        *,
-        model_type: ModelType | None = None,
-        file_format: FileFormat | None = None,
-        sort: str = "name",
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> SearchReport:
-        """One page of models in order of ``name``, ``size`` or ``added``; ``-size`` turns it round.
-
-        Raises:
-            UsageError: an unknown order.
-        """
-        if sort.removeprefix("-") not in SORT_KEYS:
-            raise UsageError(f"cannot sort by {sort!r}", f"Sort by {', '.join(SORT_KEYS)}.")
-        began = time.perf_counter()
-        which = Filter(model_type, file_format, sort)
-        total, page = self._read(lambda found: found.page(which, limit=limit, offset=offset))
-        return _report("", total, page, began)
-
-    def search(self, query: str, *, limit: int = 20, offset: int = 0) -> SearchReport:
-        """Models by words and fields (``docs/search.md``), best first. Takes any text."""
-        began = time.perf_counter()
-
-        def find(catalog: Catalog) -> tuple[SearchHits, list[Manifest]]:
-            hits = search_models(catalog.connection, query, limit=limit, offset=offset)
-            return hits, catalog.by_rowids(hits.rowids)
-
-        hits, page = self._read(find)
-        report = _report(query, hits.total, page, began)
-        return replace(report, notes=hits.notes, did_you_mean=hits.did_you_mean)
-
-    def get(self, text: str) -> ModelRecord:
-        """The model that ``text`` names: its id or the start of it, its name, or a digest.
-
-        Raises:
-            ModelNotFoundError: nothing fits.
-            AmbiguousModelError: several models fit.
-        """
-        return manifests.to_record(self._resolve(text))
-
-    def same_tensors(self, model: ModelRecord) -> list[str]:
-        """Ids of other models with the same tensors under an edited header."""
-        return self._read(lambda catalog: catalog.same_tensors(model))
 
     def edit(self, text: str, changes: EditChanges, *, dry_run: bool = False) -> ModelRecord:
         """Change what the user says about a model; guesses stay beside the user's word.
@@ -346,14 +251,6 @@ class ModelLibrary:
                 on_result=on_result,
             )
 
-    def totals(self) -> tuple[int, int]:
-        """How many models there are, and the bytes of all their files."""
-        return self._read(Catalog.totals)
-
-    def never_looked_up(self) -> int:
-        """How many models somebody who may know has not been asked about yet."""
-        return self._read(Catalog.never_looked_up)
-
     def rebuild(self) -> RebuildReport:
         """Make the catalog anew from the manifests."""
         began = time.perf_counter()
@@ -364,36 +261,3 @@ class ModelLibrary:
             models, problems = self._books.rebuild()
         rebuild_index(self._books.catalog.connection)
         return RebuildReport(models, time.perf_counter() - began, problems)
-
-    def file_path(self, model: ModelRecord, file: FileRecord) -> Path:
-        """Where a file of a model lies. It is write-protected; do not change it."""
-        return self._books.store.content_path(model.id) / file.path
-
-    @property
-    def _books(self) -> Bookkeeper:
-        return self._whole.books
-
-    def _resolve(self, text: str) -> Manifest:
-        found = self._read(lambda catalog: catalog.resolve(text))
-        if len(found) > 1:
-            raise AmbiguousModelError(text, found)
-        manifest = self._read(lambda catalog: catalog.by_id(found[0])) if found else None
-        if manifest is None:
-            raise ModelNotFoundError(f"no model is called {text!r}", self._did_you_mean(text))
-        return manifest
-
-    def _did_you_mean(self, text: str) -> str:
-        close = [model.name for model in self.search(text, limit=3).models]
-        if not close:
-            import difflib
-
-            names = {name.lower(): name for name in self._read(Catalog.names)}
-            close = [names[name] for name in difflib.get_close_matches(text.lower(), names, n=3)]
-        if close:
-            return "Did you mean " + ", ".join(repr(name) for name in close) + "?"
-        return "See: cellar list"
-
-
-def _report(query: str, total: int, page: Sequence[Manifest], began: float) -> SearchReport:
-    models = tuple(manifests.to_record(found) for found in page)
-    return SearchReport(query, total, models, (time.perf_counter() - began) * 1000)
