@@ -1,0 +1,141 @@
+"""What the rooms of the links pass to each other: applications, wishes, links, actions.
+
+A preset says how one kind of application wants its models laid out; an app is one installation of
+it. From both come wishes: what should stand where. The ledger holds the links that are ours; a plan
+compares wishes, ledger and disk, and applying it does exactly that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+__all__ = [
+    "Action",
+    "ActionKind",
+    "App",
+    "Link",
+    "LinkHealth",
+    "LinkKind",
+    "Plan",
+    "Wish",
+]
+
+
+class LinkKind(StrEnum):
+    """How a file of the library appears in an application's folder.
+
+    ``generated`` is a small file that we wrote ourselves, such as Ollama's manifest.
+    """
+
+    HARDLINK = "hardlink"
+    REFLINK = "reflink"
+    SYMLINK = "symlink"
+    COPY = "copy"
+    GENERATED = "generated"
+
+
+class ActionKind(StrEnum):
+    """What a plan does at one place. ``replace`` touches nothing but a link that is ours."""
+
+    CREATE = "create"
+    KEEP = "keep"
+    REPLACE = "replace"
+    REMOVE = "remove"
+    CONFLICT = "conflict"
+    SKIP = "skip"
+
+
+class LinkHealth(StrEnum):
+    """``replaced``: something that is not ours stands there; ``source_gone``: the library's file
+    is missing; ``offline``: the disk of the application or of the library is not there."""
+
+    OK = "ok"
+    BROKEN = "broken"
+    MISSING = "missing"
+    REPLACED = "replaced"
+    SOURCE_GONE = "source_gone"
+    OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One installation of an application that is given links.
+
+    ``only`` is a search query (``docs/search.md``): which models it gets. ``folders`` lay other
+    folders over those of the preset, by model type; "" takes a type away. ``link`` is None for the
+    preset's own order. ``root`` is absolute.
+    """
+
+    name: str
+    preset: str
+    root: Path
+    link: LinkKind | None = None
+    only: str = ""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    added_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What should stand at ``target``: a file of a model, or ``content`` that is written there.
+
+    ``path`` is the file's path inside its model. ``kinds`` are the allowed links, the best first;
+    empty with ``content``. ``order``: wishes with a higher number are made after all with a lower
+    one (Ollama's manifest after its blobs).
+    """
+
+    target: Path
+    model_id: str
+    path: str = ""
+    kinds: tuple[LinkKind, ...] = ()
+    content: bytes | None = None
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One row of the ledger: a link that is ours.
+
+    ``device`` and ``inode`` are those of the target itself (of the symlink, not of what it points
+    to), as it was made. ``source`` is the path inside the library's folder. ``sha256`` is that of
+    the library's file, or of a generated content.
+    """
+
+    target: Path
+    app: str
+    model_id: str
+    path: str
+    kind: LinkKind
+    source: str
+    sha256: str
+    size_bytes: int
+    device: int
+    inode: int
+    mtime_ns: int
+    made_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One step of a plan; ``source`` is absolute, None where content is written or removed."""
+
+    action: ActionKind
+    app: str
+    model_id: str
+    target: Path
+    source: Path | None = None
+    link: LinkKind | None = None
+    reason: str = ""
+    wish: Wish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What syncing would do, application by application, in the order it would be done."""
+
+    actions: tuple[Action, ...]
+
+    def count(self, kind: ActionKind) -> int:
+        """How many actions are of this kind."""
+        return sum(action.action is kind for action in self.actions)
