@@ -7,8 +7,10 @@ import apsw
 import pytest
 
 from modelcellar.index import MIGRATIONS
+from modelcellar.index_schema import INSERT_WORD
 from modelcellar.search.fts5 import migrate_to_fts5
 from modelcellar.search.search_models import search_models
+from modelcellar.search.vocabulary import vocabulary
 from modelcellar.search.words import search_words
 
 
@@ -33,7 +35,8 @@ class Catalog:
         migrate_to_fts5(self.connection)
 
     def add(self, *models: Searchable | str) -> None:
-        rows = (Searchable(model) if isinstance(model, str) else model for model in models)
+        rows = [Searchable(model) if isinstance(model, str) else model for model in models]
+        words = {word for row in rows for word in vocabulary(row.name, row.tags, row.family_text)}
         with self.connection:
             self.connection.executemany(
                 "INSERT INTO models (id, type, format, size_bytes, added_at, content_digest,"
@@ -50,6 +53,7 @@ class Catalog:
                     for row in rows
                 ),
             )
+            self.connection.executemany(INSERT_WORD, [(word,) for word in words])
 
     def names(self, rowids: Iterable[int]) -> list[str]:
         query = "SELECT name FROM models WHERE rowid = ?"

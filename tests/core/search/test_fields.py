@@ -200,7 +200,9 @@ def test_an_older_catalog_is_brought_up_from_its_own_rows(
     put(catalog, *MODELS)
     catalog.connection.execute(
         "DROP TABLE models_fts; DROP TRIGGER models_fts_insert; DROP TRIGGER models_fts_update;"
-        "DROP TRIGGER models_fts_delete; DROP TABLE model_fields;"
+        "DROP TRIGGER models_fts_delete; DROP TABLE models_names; DROP TRIGGER models_names_insert;"
+        "DROP TRIGGER models_names_update; DROP TRIGGER models_names_delete;"
+        "DROP TABLE model_fields; DROP TABLE known_words; ALTER TABLE models DROP COLUMN kinds;"
         "ALTER TABLE models DROP COLUMN author; PRAGMA user_version = 2"
     )
     catalog.close()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from modelcellar.search.search_models import MAX_CANDIDATES, search_models
+from modelcellar.search.ranking import MAX_CANDIDATES
+from modelcellar.search.search_models import search_models
 from tests.core.search.conftest import Catalog, Searchable
 from tests.core.search.golden import NAMES, QUERIES, extension_of
 

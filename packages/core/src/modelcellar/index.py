@@ -16,9 +16,11 @@ from modelcellar.index_file import CatalogFile, Migration
 from modelcellar.index_schema import (
     ADD_AUTHOR,
     ADD_IMAGE_HASHES,
+    ADD_KINDS,
     APPLICATION_ID,
     CREATE_TABLES,
     INSERT_FILE,
+    INSERT_WORD,
     MODELS_BY_DIGEST_START,
     MODELS_CALLED,
     MODELS_WITH_TENSORS,
@@ -68,6 +70,10 @@ def _add_fields(connection: apsw.Connection) -> None:
         connection.execute(SET_AUTHOR, (naming.display(author_of(record)), rowid))
 
 
+def _add_kinds(connection: apsw.Connection) -> None:
+    connection.execute(ADD_KINDS)
+
+
 def _decoded(data: bytes, origin: str) -> Manifest:
     try:
         return manifests.decode(data, origin)
@@ -76,7 +82,7 @@ def _decoded(data: bytes, origin: str) -> Manifest:
         raise apsw.CorruptError(str(error)) from error
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_image_hashes, _add_fields)
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_image_hashes, _add_fields, _add_kinds)
 """Step ``n`` brings ``user_version`` from ``n`` to ``n + 1``."""
 
 
@@ -241,6 +247,7 @@ class Catalog(CatalogFile):
         self.connection.execute(INSERT_FIELDS, values)
         self.connection.execute("DELETE FROM files WHERE model = ?", (rowid,))
         self.connection.executemany(INSERT_FILE, row.file_values(rowid))
+        self.connection.executemany(INSERT_WORD, [(word,) for word in sorted(text.known)])
 
     def _manifests(self, statement: str, *values: SqlValue) -> list[Manifest]:
         rows = self.connection.execute(statement, values)

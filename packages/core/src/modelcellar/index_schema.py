@@ -8,9 +8,11 @@ from modelcellar.records import ModelRecord
 __all__ = [
     "ADD_AUTHOR",
     "ADD_IMAGE_HASHES",
+    "ADD_KINDS",
     "APPLICATION_ID",
     "CREATE_TABLES",
     "INSERT_FILE",
+    "INSERT_WORD",
     "MODELS_BY_DIGEST_START",
     "MODELS_CALLED",
     "MODELS_WITH_TENSORS",
@@ -75,6 +77,27 @@ CREATE INDEX files_autov1 ON files (autov1) WHERE autov1 IS NOT NULL;
 """
 
 ADD_AUTHOR = "ALTER TABLE models ADD COLUMN author TEXT NOT NULL DEFAULT ''"
+
+ADD_KINDS = """
+ALTER TABLE models ADD COLUMN kinds TEXT GENERATED ALWAYS AS (
+    char(57344) || 't' || replace(type, '_', '') || ' ' || char(57344) || 'f' ||
+    replace(format, '_', '')
+) VIRTUAL;
+CREATE TABLE known_words (
+    word TEXT PRIMARY KEY,
+    ending TEXT NOT NULL GENERATED ALWAYS AS (substr(word, -2)) STORED
+) WITHOUT ROWID;
+CREATE INDEX known_words_ending ON known_words (ending);
+"""
+"""``kinds``: type and format as words of the search index, which is quicker than a look at each
+match. U+E000 is a private character that the tokenizer takes for a letter and nobody types.
+
+``known_words``: what "did you mean" chooses from. Words of models that are gone stay in there until
+the index is built anew.
+"""
+
+INSERT_WORD = "INSERT OR IGNORE INTO known_words (word) VALUES (?)"
+
 ROWS_TO_READ = "SELECT rowid, name, manifest FROM models"
 SET_AUTHOR = "UPDATE models SET author = ? WHERE rowid = ?"
 
@@ -124,7 +147,7 @@ NEVER_LOOKED_UP = "SELECT count(*) FROM model_fields WHERE looked_up_at IS NULL"
 
 @dataclass(frozen=True, slots=True)
 class SearchText:
-    """The indexed words of one model, a column each."""
+    """The indexed words of one model, a column each; ``known``: those to suggest."""
 
     name: str
     words: str = ""
@@ -133,6 +156,7 @@ class SearchText:
     author: str = ""
     description: str = ""
     extension: str = ""
+    known: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,15 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Facet:
+    """So many of all models found have this ``value`` in the field (``type``, ``base``, ...)."""
+
+    field: str
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchReport:
     """One page of models and how many there are in all."""
 

@@ -17,10 +17,12 @@ from modelcellar.search.words import segments
 
 __all__ = [
     "FIELDS",
+    "KINDS",
     "SORTS",
     "TEXT_COLUMNS",
     "Condition",
     "SqlValue",
+    "kind_words",
     "part_of",
     "problem_of",
     "sql_of",
@@ -98,6 +100,13 @@ def sql_of(condition: Condition, *, excluded: bool, now: datetime) -> Sql | None
         f"({text}) IS NOT TRUE" if excluded else f"({text})",
         [value for _, values in ways for value in values],
     )
+
+
+def kind_words(condition: Condition) -> list[str]:
+    """The words of the column ``kinds`` that a condition about type or format asks for."""
+    letter, names = KINDS[condition.field]
+    found = [name for value in condition.values for name in names[key_of(value)]]
+    return [f"\ue000{letter}{name.replace('_', '')}" for name in found]
 
 
 def part_of(text: str) -> str:
@@ -220,6 +229,13 @@ _TYPES = {
     "ti": ("embedding",),
     "unet": ("diffusion_model",),
 }
+KINDS: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+    "type": ("t", _TYPES),
+    "format": ("f", _FORMATS),
+}
+"""Fields that the column ``kinds`` of the full-text index answers: the letter of their words there,
+and what may be asked for."""
+
 _HOSTS = {"hf": "huggingface", "hub": "huggingface"}
 
 FIELDS: Mapping[str, Field] = {

@@ -6,6 +6,7 @@ from modelcellar.index import SearchText
 from modelcellar.index_fields import author_of
 from modelcellar.naming import display
 from modelcellar.records import ModelRecord
+from modelcellar.search.vocabulary import vocabulary
 from modelcellar.search.words import search_words
 
 __all__ = ["search_text"]
@@ -20,14 +21,17 @@ def search_text(model: ModelRecord) -> SearchText:
     paths = [PurePosixPath(display(file.path)) for file in model.files[:MAX_FILE_NAMES]]
     family = [display(word) for word in (model.family, model.base_model) if word]
     told = _told(model)
+    tags, family_text = display(" ".join(model.tags)), " ".join(family)
+    author = display(author_of(model))
     return SearchText(
         name=name,
         words=search_words(name, *(path.stem for path in paths), *family, *model.tags, *told),
-        tags=display(" ".join(model.tags)),
-        family_text=" ".join(family),
-        author=display(author_of(model)),
+        tags=tags,
+        family_text=family_text,
+        author=author,
         description=display(f"{model.note} {model.summary}").strip(),
         extension=" ".join(sorted({path.suffix.lstrip(".").lower() for path in paths})),
+        known=vocabulary(name, tags, family_text, author),
     )
 
 

@@ -8,9 +8,10 @@ unfinished, ``"exact phrase"`` stands in double quotes. ``field:value``, ``field
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from modelcellar.search.fields import SORTS, Condition, problem_of
+from modelcellar.search.fields import SORTS, TEXT_COLUMNS, Condition, problem_of
+from modelcellar.search.words import segments
 
 __all__ = ["Clause", "Item", "Query", "Term", "parse_query", "usable"]
 
@@ -77,6 +78,15 @@ class Clause:
         """The conditions, each with whether it is excluded."""
         return tuple((i.what, i.excluded) for i in self.items if isinstance(i.what, Condition))
 
+    @property
+    def has_text(self) -> bool:
+        """Whether the full-text index has something to look for, not only to leave out."""
+        return any(segments(term.text) for term in self.wanted) or any(
+            condition.field in TEXT_COLUMNS
+            for condition, excluded in self.conditions
+            if not excluded
+        )
+
     def __str__(self) -> str:
         return " ".join(map(str, self.items))
 
@@ -97,6 +107,11 @@ class Query:
     def wanted(self) -> tuple[Term, ...]:
         """The words and phrases of all alternatives."""
         return tuple(term for clause in self.alternatives for term in clause.wanted)
+
+    def with_whole_words(self) -> "Query":
+        """The same, its last word as it stands."""
+        clauses = (replace(c, items=tuple(map(_as_it_stands, c.items))) for c in self.alternatives)
+        return replace(self, alternatives=tuple(clauses))
 
     def __str__(self) -> str:
         # First, because a phrase that is not closed yet takes everything up to the end.
@@ -225,6 +240,12 @@ def _clauses(items: list[Item]) -> tuple[tuple[Clause, ...], bool]:
         # A number is whole as it stands: "v1" is not the beginning of "v10".
         clauses[-1][-1] = Item(Term(word.text, prefix=not word.text[-1].isdigit()))
     return tuple(Clause(tuple(clause)) for clause in clauses), is_cut
+
+
+def _as_it_stands(item: Item) -> Item:
+    if not isinstance(item.what, Term):
+        return item
+    return replace(item, what=replace(item.what, prefix=False))
 
 
 def _operator(item: Item) -> str | None:

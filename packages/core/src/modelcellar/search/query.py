@@ -4,7 +4,9 @@ Every text stands in quotes, so no character and no word of it (AND, NEAR) has a
 FTS5 syntax: https://www.sqlite.org/fts5.html#full_text_query_syntax
 """
 
-from modelcellar.search.fields import TEXT_COLUMNS, Condition
+from collections.abc import Iterator
+
+from modelcellar.search.fields import KINDS, TEXT_COLUMNS, kind_words
 from modelcellar.search.parser import Clause, Query, Term, parse_query
 from modelcellar.search.words import has_cjk, segments, word_tokens
 
@@ -66,24 +68,27 @@ def match_expression(clause: Clause) -> str | None:
 
 def column_expression(clause: Clause) -> str | None:
     """What the conditions about one column of the index want, as FTS5 syntax; None: nothing."""
-    columns = [_in_column(found) for found, excluded in clause.conditions if not excluded]
-    parts = [part for part in columns if part is not None]
+    parts = [*_columns(clause, excluded=False)]
     return " AND ".join(parts) if parts else None
 
 
 def exclusion_expression(clause: Clause) -> str | None:
     """What a model must not match, as FTS5 syntax; None when nothing is excluded."""
     groups = [_group(term) for term in clause.unwanted if segments(term.text)]
-    columns = [_in_column(found) for found, excluded in clause.conditions if excluded]
-    groups += [part for part in columns if part is not None]
+    groups += _columns(clause, excluded=True)
     return f"({' OR '.join(groups)})" if groups else None
 
 
-def _in_column(condition: Condition) -> str | None:
-    column = TEXT_COLUMNS.get(condition.field)
-    if column is None:
-        return None
-    return f"({column} : ({' OR '.join(quoted(value) for value in condition.values)}))"
+def _columns(clause: Clause, *, excluded: bool) -> Iterator[str]:
+    for condition, is_excluded in clause.conditions:
+        if is_excluded != excluded:
+            continue
+        column, values = TEXT_COLUMNS.get(condition.field), condition.values
+        if clause.has_text and condition.field in KINDS:
+            # Without words the table of fields is quicker, and has them in the order of names.
+            column, values = "kinds", tuple(kind_words(condition))
+        if column is not None:
+            yield f"({column} : ({' OR '.join(quoted(value) for value in values)}))"
 
 
 def quoted(text: str, *, prefix: bool = False) -> str:
@@ -94,19 +99,29 @@ def quoted(text: str, *, prefix: bool = False) -> str:
 
 def _group(term: Term) -> str:
     """The ways one term can be met: as it is written, or through the ``words`` of the model."""
-    as_written = _written(term.text, prefix=term.prefix)
+    stem, dot, extension = term.text.rpartition(".")
+    is_file = bool(dot and segments(stem)) and extension.casefold() in EXTENSIONS
+    # A whole extension is not the beginning of another, and a million names have it.
+    prefix = term.prefix and not is_file
+    as_written = _written(term.text, prefix=prefix and not _ends_in_one(term.text))
     if term.is_phrase and not has_cjk(term.text):
         return as_written
     tokens = word_tokens(term.text)
     if tokens == [term.text.casefold()]:
         # One plain word: every column may hold it, "words" too.
-        return quoted(tokens[0], prefix=term.prefix)
-    ways = [as_written, _all_of(tokens, prefix=term.prefix)]
-    stem, dot, extension = term.text.rpartition(".")
-    if dot and segments(stem) and extension.casefold() in EXTENSIONS:
+        return quoted(tokens[0], prefix=prefix)
+    ways = [as_written, _all_of(tokens, prefix=prefix)]
+    if is_file:
         name = f"({_written(stem)} OR {_all_of(word_tokens(stem))})"
-        ways.append(f"({name} AND {quoted(extension, prefix=term.prefix)})")
+        ways.append(f"({name} AND {quoted(extension)})")
     return f"({' OR '.join(ways)})"
+
+
+def _ends_in_one(text: str) -> bool:
+    """Whether its last segment is one character of several: what begins with it is nearly
+    everything, and "words" has the neighbours of it joined ("q4km" of "q4_k_m")."""
+    found = segments(text)
+    return len(found) > 1 and len(found[-1]) == 1
 
 
 def _as_one_word(terms: list[Term]) -> str | None:

@@ -1,69 +1,82 @@
 """What may have been meant where nothing is found: words of the index that are nearly the same."""
 
 import re
-from collections.abc import Mapping
 
 import apsw
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from modelcellar.search.parser import Query
+from modelcellar.search.query import quoted
+from modelcellar.search.vocabulary import WORD
+from modelcellar.search.words import without_diacritics
 
 __all__ = ["suggestion"]
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
 LONG_WORD = 5
 """From so many letters on two of them may be wrong, in shorter words one."""
 
 NEAREST = 20
+
+_ALIKE = """
+SELECT word FROM known_words WHERE word >= ?1 AND word < ?1 || char(0x10ffff)
+UNION SELECT word FROM known_words WHERE ending = ?2
+"""
 
 
 def suggestion(connection: apsw.Connection, text: str, query: Query) -> str | None:
     """``text`` with each unknown word replaced by the likeliest known one; None if there is none.
 
     Of the words that differ in the fewest letters (one left out, added, changed, or two swapped),
-    those with the same first letter come first, then the more frequent ones.
+    those with the same first letter come first, then the more frequent ones. A word that is wrong
+    both in its first two letters and in its last two is not found.
     """
     words = [
-        found.casefold()
+        found
         for term in query.wanted
         if not term.is_phrase
-        for found in _WORD.findall(term.text)
+        for found in WORD.findall(without_diacritics(term.text).casefold())
     ]
     if not words:
         return None
-    known = _known(connection)
-    ordered = sorted(known)
     meant = text
     for word in dict.fromkeys(words):
-        if any(other.startswith(word) for other in ordered):
+        if _is_known(connection, word):
             continue
-        nearest = _nearest(word, known)
+        nearest = _nearest(connection, word)
         if nearest is None:
             return None
         meant = re.sub(re.escape(word), nearest, meant, count=1, flags=re.IGNORECASE)
     return None if meant == text else meant
 
 
-def _nearest(word: str, known: Mapping[str, int]) -> str | None:
+def _is_known(connection: apsw.Connection, word: str) -> bool:
+    found = "SELECT 1 FROM models_fts WHERE models_fts MATCH ? LIMIT 1"
+    return connection.execute(found, (quoted(word, prefix=True),)).get is not None
+
+
+def _nearest(connection: apsw.Connection, word: str) -> str | None:
     found = process.extract(
         word,
-        known.keys(),
+        [other for (other,) in connection.execute(_ALIKE, (word[:2], word[-2:]))],
         scorer=OSA.distance,
         score_cutoff=2 if len(word) >= LONG_WORD else 1,
         limit=NEAREST,
     )
     return min(
         (other for other, _, _ in found),
-        key=lambda other: (OSA.distance(word, other), other[0] != word[0], -known[other], other),
+        key=lambda other: (
+            OSA.distance(word, other),
+            other[0] != word[0],
+            -_models(connection, other),
+            other,
+        ),
         default=None,
     )
 
 
-def _known(connection: apsw.Connection) -> dict[str, int]:
-    """The words of the index, and in how many models each is."""
-    connection.execute(
-        "CREATE VIRTUAL TABLE IF NOT EXISTS temp.models_words "
-        "USING fts5vocab(main, models_fts, row)"
-    )
-    return dict(connection.execute("SELECT term, doc FROM temp.models_words"))
+def _models(connection: apsw.Connection, word: str) -> int:
+    """In how many models it is."""
+    statement = "SELECT count(*) FROM models_fts WHERE models_fts MATCH ?"
+    found: int = connection.execute(statement, (quoted(word),)).get
+    return found

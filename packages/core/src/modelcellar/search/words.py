@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
-__all__ = ["MAX_JOIN", "has_cjk", "search_words", "segments", "word_tokens"]
+__all__ = ["MAX_JOIN", "has_cjk", "search_words", "segments", "without_diacritics", "word_tokens"]
 
 MAX_JOIN = 4
 """Segments in the longest join that is indexed."""
@@ -96,7 +96,7 @@ def has_cjk(text: str) -> bool:
 
 def _runs(text: str) -> list[Run]:
     runs: list[Run] = []
-    for segment in _split(_without_diacritics(text)):
+    for segment in _split(without_diacritics(text)):
         is_cjk = _kind(segment[0]) == "cjk"
         if not runs or runs[-1][0] != is_cjk:
             runs.append((is_cjk, []))
@@ -132,7 +132,8 @@ def _is_boundary(previous: str, kind: str, following: str) -> bool:
     return previous != kind
 
 
-def _without_diacritics(text: str) -> str:
+def without_diacritics(text: str) -> str:
+    """``text`` in compatibility forms, its letters without marks, as the index folds them."""
     # Only the marks of U+0300: without its voiced mark (U+3099) a kana is another letter.
     decomposed = unicodedata.normalize("NFKD", text)
     stripped = "".join(c for c in decomposed if not 0x300 <= ord(c) <= 0x36F)
