@@ -104,6 +104,31 @@ def test_search_by_field_in_pages_and_with_notes(cellar: Cellar) -> None:
     assert cellar("search", "gamam", "--json").json()["did_you_mean"] == "gamma"
 
 
+def test_search_marks_what_was_hit(cellar: Cellar) -> None:
+    found = cellar("search", "alpha", env={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b[33m\x1b[1malpha\x1b[0m-lora" in found
+    assert "\x1b" not in cellar("search", "alpha").stdout
+    assert "FOUND IN" not in found
+    cellar("edit", "beta", "--tag", "dark fantasy")
+    elsewhere = cellar("search", "fantasy").stdout
+    assert "FOUND IN" in elsewhere
+    assert "tag: dark fantasy" in elsewhere
+    [model] = cellar("search", "fantasy", "--json").json()["models"]
+    assert model["highlights"] == [{"field": "tag", "text": "dark fantasy", "spans": [[5, 12]]}]
+
+
+def test_search_counts_by_type_base_and_format(cellar: Cellar) -> None:
+    cellar("edit", "beta", "--type", "vae")
+    found = cellar("search", "--facets", "size>0").stdout
+    assert found.endswith(
+        "\n\ntype    unknown 2, vae 1\nbase    llama 1\nformat  safetensors 2, gguf 1\n"
+    )
+    facets = cellar("search", "--facets", "alpha", "--json").json()["facets"]
+    assert facets["type"] == [{"value": "unknown", "count": 1}]
+    assert facets["format"] == [{"value": "safetensors", "count": 1}]
+    assert "facets" not in cellar("search", "alpha", "--json").json()
+
+
 def test_show(cellar: Cellar) -> None:
     model = cellar("show", "alpha-lora", "--json").json()["model"]
     file = model["files"][0]

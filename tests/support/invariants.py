@@ -19,6 +19,7 @@ import blake3
 
 from modelcellar import ModelLibrary
 from modelcellar.reports import ImportStatus
+from modelcellar.search import fts5
 from tests.support.models import write_lfs_pointer, write_safetensors
 from tests.support.worker import settings
 
@@ -169,6 +170,12 @@ def whole_export(root: Path) -> list[list[tuple[Any, ...]]]:
             "models.id, "
             + ", ".join(f"files.{name}" for name in _columns(root, "files", but="model")),
         ),
+        export(
+            root,
+            "model_fields v JOIN models ON models.rowid = v.model",
+            "models.id, "
+            + ", ".join(f"v.{name}" for name in _columns(root, "model_fields", but="model")),
+        ),
     ]
 
 
@@ -178,9 +185,8 @@ def export(root: Path, tables: str, columns: str) -> list[tuple[Any, ...]]:
     try:
         assert connection.pragma("integrity_check") == "ok"
         schema = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
-        if "models_fts" in schema:
-            check = "INSERT INTO models_fts(models_fts, rank) VALUES ('integrity-check', 1)"
-            connection.execute(check)
+        if schema.issuperset(fts5.TABLES):
+            assert fts5.integrity_check(connection)
         if "models" not in schema:
             return []
         return sorted(connection.execute(f"SELECT {columns} FROM {tables}"), key=repr)

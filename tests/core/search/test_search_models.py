@@ -171,3 +171,56 @@ def test_search_is_quick_in_ten_thousand_models(catalog: Catalog) -> None:
     p95 = statistics.quantiles(times_ms, n=20)[-1]
     print(f"10,000 models: median {statistics.median(times_ms):.1f} ms, p95 {p95:.1f} ms")  # noqa: T201
     assert p95 < 50
+
+
+# Facets
+
+
+def facets_of(catalog: Catalog, text: str) -> dict[str, int]:
+    hits = search_models(catalog.connection, text, limit=1, facets=True)
+    by_type = {facet.value: facet.count for facet in hits.facets if facet.field == "type"}
+    assert sum(by_type.values()) == hits.total
+    return by_type
+
+
+def test_facets_count_all_that_is_found(catalog_of: CatalogOf) -> None:
+    catalog = catalog_of("anime one", "anime two", "distanime", "other")
+    connection = catalog.connection
+    connection.execute("UPDATE models SET type = 'lora' WHERE name LIKE '%anime%'")
+    connection.execute(
+        "INSERT INTO model_fields (model, name, type, format, identity_status, size_bytes,"
+        " added_at, family_key)"
+        " SELECT rowid, name, type, format, '', size_bytes, '', 'sdxl' FROM models"
+    )
+    assert facets_of(catalog, "anime") == {"lora": 3}, "inside of words too"
+    assert facets_of(catalog, "anime one") == {"lora": 1}
+    assert facets_of(catalog, "-one") == {"lora": 2, "x": 1}
+    assert facets_of(catalog, "") == {"lora": 3, "x": 1}
+    assert facets_of(catalog, "type:lora") == {"lora": 3}
+    assert facets_of(catalog, "anime type:lora") == {"lora": 3}
+    assert facets_of(catalog, "nothing") == {}
+    hits = search_models(connection, "other", limit=1, facets=True)
+    assert [(one.field, one.value, one.count) for one in hits.facets] == [
+        ("type", "x", 1),
+        ("base", "sdxl", 1),
+        ("format", "x", 1),
+    ]
+    assert search_models(connection, "other", limit=1).facets == ()
+
+
+def test_a_long_last_word_is_whole_where_very_many_have_it(catalog_of: CatalogOf) -> None:
+    catalog = catalog_of(*(f"instruct {n}" for n in range(MAX_CANDIDATES - 1)), "instructor")
+    assert len(catalog.find("instruct", limit=9_999)) == MAX_CANDIDATES
+    catalog.add("instruct again")
+    assert "instructor" not in catalog.find("instruct", limit=9_999)
+    assert catalog.find("instructo") == ["instructor"]
+    assert "instructor" in catalog.find("instru", limit=9_999), "not a whole word"
+
+
+def test_exclusions_page_by_name_whatever_their_share(catalog_of: CatalogOf) -> None:
+    """One by one where most models stay, by the whole list where hardly any do."""
+    names = [f"common {n:05}" for n in range(3_000)]
+    catalog = catalog_of(*names, "rare 1", "rare 2")
+    assert catalog.find("-common") == ["rare 1", "rare 2"]
+    assert catalog.find("-rare", limit=9_999) == names
+    assert catalog.find("-rare", limit=5, offset=2_990) == names[2_990:2_995]

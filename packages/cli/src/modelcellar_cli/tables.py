@@ -6,10 +6,11 @@ Of our own because importing rich costs more than the whole of ``cellar list`` m
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import click
 
-__all__ = ["Column", "cut", "render", "text_width"]
+__all__ = ["Column", "Marked", "cut", "render", "text_width"]
 
 GAP = "  "
 NARROWEST = 12
@@ -28,6 +29,20 @@ class Column:
     right: bool = False
     cut_order: int = 0
     colours: Mapping[str, str] = field(default_factory=dict)
+
+
+class Marked(str):
+    """A cell of which ``spans``, [start, end) in characters, are set off where there is colour."""
+
+    __slots__ = ("spans",)
+
+    spans: tuple[tuple[int, int], ...]
+
+    def __new__(cls, text: str, spans: tuple[tuple[int, int], ...]) -> Self:
+        """``text`` with those spans."""
+        made = super().__new__(cls, text)
+        made.spans = spans
+        return made
 
 
 def text_width(text: str) -> int:
@@ -104,9 +119,19 @@ def _line(
     for column, width, cell in zip(columns, widths, row, strict=True):
         text = cut(cell, width)
         padding = " " * (width - text_width(text))
-        if colour and heading:
+        if colour and isinstance(cell, Marked):
+            text = _with_marks(text, cell.spans)
+        elif colour and heading:
             text = click.style(text, bold=True)
         elif colour and (name := column.colours.get(cell.partition(" ")[0])):
             text = click.style(text, fg=name)
         cells.append(padding + text if column.right else text + padding)
     return GAP.join(cells).rstrip()
+
+
+def _with_marks(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    parts, done = [], 0
+    for start, end in spans:
+        parts += [text[done:start], click.style(text[start:end], fg="yellow", bold=True)]
+        done = end
+    return "".join([*parts, text[done:]])

@@ -27,6 +27,8 @@ from modelcellar.records import (
 from modelcellar.reports import (
     SearchReport,
 )
+from modelcellar.search.highlights import highlights
+from modelcellar.search.parser import parse_query
 from modelcellar.search.search_models import SearchHits, search_models
 from modelcellar.store import Store
 
@@ -98,17 +100,35 @@ class LibraryReader:
         total, page = self._read(lambda found: found.page(which, limit=limit, offset=offset))
         return _report("", total, page, began)
 
-    def search(self, query: str, *, limit: int = 20, offset: int = 0) -> SearchReport:
-        """Models by words and fields (``docs/search.md``), best first. Takes any text."""
+    def search(
+        self, query: str, *, limit: int = 20, offset: int = 0, facets: bool = False
+    ) -> SearchReport:
+        """Models by words and fields (``docs/search.md``), best first. Takes any text.
+
+        Args:
+            query: what a person types; none lists all models by name.
+            limit: at most so many models,
+            offset: after leaving out the first ``offset``.
+            facets: count all that is found by type, base and format too.
+        """
         began = time.perf_counter()
 
         def find(catalog: Catalog) -> tuple[SearchHits, list[Manifest]]:
-            hits = search_models(catalog.connection, query, limit=limit, offset=offset)
+            hits = search_models(
+                catalog.connection, query, limit=limit, offset=offset, facets=facets
+            )
             return hits, catalog.by_rowids(hits.rowids)
 
         hits, page = self._read(find)
         report = _report(query, hits.total, page, began)
-        return replace(report, notes=hits.notes, did_you_mean=hits.did_you_mean)
+        parsed = parse_query(query)
+        return replace(
+            report,
+            notes=hits.notes,
+            did_you_mean=hits.did_you_mean,
+            facets=hits.facets,
+            highlights=tuple(highlights(model, parsed) for model in report.models),
+        )
 
     def get(self, text: str) -> ModelRecord:
         """The model that ``text`` names: its id or the start of it, its name, or a digest.

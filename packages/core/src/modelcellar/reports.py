@@ -89,6 +89,19 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
+class Highlight:
+    """Where the words of a query are in one ``field`` of a model: ``name``, ``tag``, ``note``, ...
+
+    ``text`` is what stands there, of a long text the part around the first hit; ``spans`` are
+    [start, end) in characters of it.
+    """
+
+    field: str
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchReport:
     """One page of models and how many there are in all."""
 
@@ -100,6 +113,10 @@ class SearchReport:
     """What of the query was not understood as it may have been meant, in words."""
     did_you_mean: str | None = None
     """A query that finds something, where this one finds nothing."""
+    highlights: tuple[tuple[Highlight, ...], ...] = ()
+    """For each of ``models`` where the words are; empty where nothing was searched for."""
+    facets: tuple[Facet, ...] = ()
+    """Counts over all that was found, where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,12 @@ import shlex
 import click
 
 from modelcellar.reports import SearchReport
-from modelcellar_cli.commands.list import COLUMNS, model_row
+from modelcellar_cli.found import emit_found, facet_lines, report_to_json
 from modelcellar_cli.options import CellarCommand, Options
 from modelcellar_cli.output import (
     counted,
     emit_json,
     emit_lines,
-    emit_table,
-    model_to_json,
     show_text,
     talk,
 )
@@ -35,8 +33,11 @@ from modelcellar_cli.session import open_library
     metavar="N",
     help="Leave out the first N: the next page.",
 )
+@click.option("--facets", is_flag=True, help="Count what was found by type, base and format too.")
 @click.pass_obj
-def command(options: Options, query: tuple[str, ...], limit: int, offset: int) -> None:
+def command(
+    options: Options, query: tuple[str, ...], limit: int, offset: int, *, facets: bool
+) -> None:
     """Find models by words and fields; all of them must fit.
 
     The last word may be unfinished. "not word" leaves models out, "or" between words takes either;
@@ -58,18 +59,9 @@ def command(options: Options, query: tuple[str, ...], limit: int, offset: int) -
     cellar search type:lora sort:added-
     """
     with open_library(options) as library:
-        report = library.search(" ".join(query), limit=limit, offset=offset)
+        report = library.search(" ".join(query), limit=limit, offset=offset, facets=facets)
     if options.json:
-        emit_json(
-            {
-                "query": report.query,
-                "total": report.total,
-                "models": [model_to_json(model) for model in report.models],
-                "took_ms": report.took_ms,
-                "notes": list(report.notes),
-                "did_you_mean": report.did_you_mean,
-            }
-        )
+        emit_json(report_to_json(report, facets=facets))
         return
     _show(options, report, limit=limit, offset=offset)
 
@@ -81,7 +73,9 @@ def _show(options: Options, report: SearchReport, *, limit: int, offset: int) ->
     for note in report.notes:
         talk(options, f"note: {show_text(note)}")
     if report.models:
-        emit_table(COLUMNS, [model_row(model) for model in report.models])
+        emit_found(report)
+    if report.facets:
+        emit_lines(["", *facet_lines(report.facets)])
     shown, total = len(report.models), report.total
     if not shown and offset:
         talk(options, f"{counted(total, 'model')}; none after the first {offset:,}")
