@@ -90,7 +90,7 @@ def test_killed_at_any_moment(old_catalog: Path, tmp_path: Path) -> None:
             left.unlink()
         shutil.copy(old_catalog, path)
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.2, 1.0) * whole_s)
+        time.sleep(chance.uniform(0.2, 1.8) * whole_s)
         process.kill()
         process.wait()
         versions.append(check(path))

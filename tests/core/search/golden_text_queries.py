@@ -3,6 +3,11 @@
 from tests.core.search.golden_queries import Queries
 
 LANGUAGE: Queries = (
+    ("meta-llama/Llama-3.1-8B", ("Llama-3.1-8B", "Llama-3.1-8B-Instruct")),
+    ("meta-llama/Llama-3.1-8B-Instruct", ("Llama-3.1-8B-Instruct",)),
+    ("Lykon/add_detail", ("add_detail",)),
+    ("detail sd1.5 loras", ("add_detail", "detail_slider_v4")),
+    ("sd 1.5 ghibli", ("ghibli_style_offset",)),
     ("llama 3.1 8b instruct", ("Llama-3.1-8B-Instruct", "Meta-Llama-3.1-8B-Instruct-Q4_K_M")),
     ("llama31 8b", ("Llama-3.1-8B-Instruct", "Llama-3.1-8B")),
     ("llama 3.1 8b q8", ("Meta-Llama-3.1-8B-Instruct-Q8_0",)),
@@ -198,6 +203,8 @@ SYNTAX: Queries = (
 )
 
 MUST_NOT: tuple[tuple[str, str], ...] = (
+    # the owner is a part of it
+    ("someone-else/Llama-3.1-8B", "Llama-3.1-8B"),
     # a short word is a word of the name, not letters that happen to stand in it
     ("xl", "t5xxl_fp16"),
     ("xl", "umt5_xxl_fp8_e4m3fn_scaled"),

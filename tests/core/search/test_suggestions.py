@@ -25,6 +25,7 @@ def models(catalog_of: Callable[..., Catalog]) -> Catalog:
         ("jugernaut", "juggernaut"),
         ("-vl lamma", "-vl llama"),
         ("fluz dev", "flux dev"),
+        ("nobody-here/FLUX.1-dev", "FLUX.1-dev"),
         ("lamma or fluz", "llama or flux"),
     ],
 )

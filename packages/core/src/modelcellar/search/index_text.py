@@ -5,13 +5,16 @@ from pathlib import PurePosixPath
 from modelcellar.index import SearchText
 from modelcellar.index_fields import author_of
 from modelcellar.naming import display
-from modelcellar.records import ModelRecord
+from modelcellar.records import JsonValue, ModelRecord
 from modelcellar.search.vocabulary import vocabulary
 from modelcellar.search.words import search_words
 
 __all__ = ["search_text"]
 
 MAX_FILE_NAMES = 50
+ALSO_CALLED = {"SD 1.x": ("SD 1.5",), "SD 2.x": ("SD 2.1",)}
+"""Families whose name nobody types."""
+
 FIELDS = ("type", "kind", "quantization", "title", "author", "trigger_words")
 
 
@@ -37,6 +40,8 @@ def search_text(model: ModelRecord) -> SearchText:
 
 def _told(model: ModelRecord) -> list[str]:
     """What people call a model besides its name: its type, its own title, what triggers it."""
-    values = [model.findings[name].value for name in FIELDS if name in model.findings]
+    values: list[JsonValue] = [*ALSO_CALLED.get(model.family or "", ())]
+    values += [model.findings[name].value for name in FIELDS if name in model.findings]
+    values.append(f"{model.type.value}s")  # "loras", "checkpoints"
     words = [word for value in values for word in (value if isinstance(value, list) else [value])]
     return [display(word.replace("_", " ")) for word in words if isinstance(word, str)]

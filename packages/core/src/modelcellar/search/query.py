@@ -111,6 +111,13 @@ def _group(term: Term) -> str:
         # One plain word: every column may hold it, "words" too.
         return quoted(tokens[0], prefix=prefix)
     ways = [as_written, _all_of(tokens, prefix=prefix)]
+    if "/" in term.text:
+        # "owner/name": the two stand in different columns.
+        parts = [part for part in term.text.split("/") if segments(part)]
+        if len(parts) > 1:
+            last = len(parts) - 1
+            both = (_group(Term(part, prefix=prefix and i == last)) for i, part in enumerate(parts))
+            ways.append(f"({' AND '.join(both)})")
     if is_file:
         name = f"({_written(stem)} OR {_all_of(word_tokens(stem))})"
         ways.append(f"({name} AND {quoted(extension)})")

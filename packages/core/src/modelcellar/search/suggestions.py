@@ -29,8 +29,14 @@ def suggestion(connection: apsw.Connection, text: str, query: Query) -> str | No
 
     Of the words that differ in the fewest letters (one left out, added, changed, or two swapped),
     those with the same first letter come first, then the more frequent ones. A word that is wrong
-    both in its first two letters and in its last two is not found.
+    both in its first two letters and in its last two is not found. What is pasted with a slash is
+    suggested without what comes before it.
     """
+    if "/" in text:
+        # "owner/name" pasted from a page, of a model whose owner is not known here.
+        without_owner = re.sub(r"\S*/(?=[^\s/])", "", text)
+        if without_owner != text:
+            return without_owner
     words = [
         found
         for term in query.wanted
