@@ -14,7 +14,7 @@ from modelcellar.search.parser import Query, parse_query, usable
 from modelcellar.search.query import query_expression, quoted
 from modelcellar.search.words import has_cjk, segments
 
-__all__ = ["SearchHits", "search_models"]
+__all__ = ["SearchHits", "matching_rowids", "search_models"]
 
 MAX_CANDIDATES = 2000
 """Matches that are ranked. Ranking is the cost of a search: all of a common prefix at 1,000,000
@@ -107,6 +107,18 @@ def search_models(
                 hits = _page(connection, query, inside, limit=limit, offset=offset)
         meant = None if hits.total else _meant(connection, text, query, now)
     return replace(hits, notes=query.notes, did_you_mean=meant)
+
+
+def matching_rowids(
+    connection: apsw.Connection, text: str, *, now: datetime | None = None
+) -> tuple[int, ...]:
+    """Every model that ``text`` is true of, by name; none that only comes close to it.
+
+    For decisions rather than for people: whether a model is in never depends on how many are.
+    """
+    query = parse_query(text)
+    where = where_of(query, datetime.now(UTC) if now is None else now)
+    return _page(connection, query, where, limit=-1, offset=0).rowids
 
 
 def _meant(connection: apsw.Connection, text: str, query: Query, now: datetime) -> str | None:
