@@ -17,7 +17,9 @@ __all__ = [
     "Link",
     "LinkHealth",
     "LinkKind",
+    "MadeLink",
     "Plan",
+    "Unplaced",
     "Wish",
 ]
 
@@ -91,6 +93,25 @@ class Wish:
     kinds: tuple[LinkKind, ...] = ()
     content: bytes | None = None
     order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A model that an application is not given, and why, in words that follow its name."""
+
+    model_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLink:
+    """A link as it was made; the numbers are those of the target itself, see `Link`."""
+
+    kind: LinkKind
+    device: int
+    inode: int
+    mtime_ns: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

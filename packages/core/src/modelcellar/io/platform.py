@@ -1,0 +1,290 @@
+"""Links: making one, what two folders can do, and whether a link is still the one we made.
+
+Nothing that exists is ever replaced, written through or followed, whatever it is, and no kind of
+link stands in for another: what cannot be done is an ``OSError`` and leaves nothing behind.
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from modelcellar.io import hashing
+from modelcellar.io.surroundings import nearest_existing
+from modelcellar.link_records import Link, LinkHealth, LinkKind, MadeLink
+from modelcellar.records import CopyJob
+
+__all__ = ["create_link", "is_ours", "what_works", "write_new"]
+
+FICLONE = 0x40049409
+"""``_IOW(0x94, 9, int)`` of linux/fs.h; the same number on every processor but alpha, mips, ppc
+and sparc, where the kernel refuses it as unknown."""
+
+STAGED_PREFIX = ".modelcellar-"
+"""How the names begin of what a killed process may leave in an application's folder."""
+
+PROBE_BYTES = 1 << 16
+"""More than any file system keeps inside an inode, which some cannot share."""
+
+PROBE_PREFIX = ".modelcellar-probe-"
+READ_BYTES = 1 << 20
+
+
+def create_link(source: Path, target: Path, kind: LinkKind) -> MadeLink:
+    """Make ``source``, a file of the library, appear under the new name ``target``.
+
+    A symlink is relative where both lie in one folder of one file system that is not its root, so
+    that they can move together, and absolute otherwise. A reflink and a copy are files of their
+    own: the application may write them. A copy is durable when this returns.
+
+    Raises:
+        FileExistsError: something is there, be it a link that leads nowhere.
+        OSError: with errno; ``EXDEV`` and ``EOPNOTSUPP`` where this kind of link is impossible.
+        ValueError: ``generated``, which has no source; see `write_new`.
+    """
+    if kind is LinkKind.HARDLINK:
+        os.link(source, target, follow_symlinks=False)
+    elif kind is LinkKind.SYMLINK:
+        target.symlink_to(_leading(source, target))
+    elif kind is LinkKind.REFLINK:
+        _reflink(source, target)
+    elif kind is LinkKind.COPY:
+        _copy(source, target)
+    else:
+        raise ValueError(f"no link: {kind}")
+    return _made(target, kind)
+
+
+def write_new(target: Path, content: bytes) -> MadeLink:
+    """Write a small file of ours under the new name ``target``, whole or not at all.
+
+    Raises:
+        FileExistsError: something is there, be it a link that leads nowhere.
+        OSError: with errno; nothing is left behind.
+    """
+    with _staged(target) as staged:
+        staged.write_bytes(content)
+        _publish(staged, target)
+    return _made(target, LinkKind.GENERATED)
+
+
+def what_works(source_folder: Path, target_folder: Path) -> frozenset[LinkKind]:
+    """Which links from files in one folder to names in another can be made, by making some.
+
+    Small files are made in both folders and removed at once; ``source_folder`` is best
+    the ``staging`` of the library. A folder that does not exist yet is judged by the one above it.
+    Answers are remembered while the process lives and both folders stay on their file systems.
+
+    Returns:
+        Empty where nothing can be made in the target folder.
+    """
+    try:
+        source, target = nearest_existing(source_folder), nearest_existing(target_folder)
+        key = (source.resolve(), source.stat().st_dev, target.resolve(), target.stat().st_dev)
+    except OSError:
+        return frozenset()
+    if key not in _REMEMBERED:
+        _REMEMBERED[key] = frozenset(_working(source, target))
+    return _REMEMBERED[key]
+
+
+def is_ours(link: Link, library_root: Path) -> LinkHealth:
+    """What has become of a link that we made; only what an application wrote to is read.
+
+    ``BROKEN``: it is ours, but does not lead to the library's file, as after the library moved.
+    ``SOURCE_GONE`` of a hard link, reflink or copy: it may be the last there is of those bytes.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    if not library_root.is_dir():
+        return LinkHealth.OFFLINE
+    try:
+        found = link.target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return LinkHealth.MISSING
+    source = library_root / link.source
+    if link.kind is LinkKind.SYMLINK:
+        return _symlink_health(link, found, source)
+    if not stat.S_ISREG(found.st_mode):
+        return LinkHealth.REPLACED
+    original = _lstat(source)
+    if link.kind is LinkKind.HARDLINK:
+        if original is not None and os.path.samestat(found, original):
+            return LinkHealth.OK
+        if not _is_as_made(link, found):
+            return LinkHealth.REPLACED
+        return LinkHealth.SOURCE_GONE if original is None else LinkHealth.BROKEN
+    if not _is_as_made(link, found) and not _has_digest(link, found):
+        return LinkHealth.REPLACED
+    is_written = link.kind is LinkKind.GENERATED
+    return LinkHealth.OK if is_written or original is not None else LinkHealth.SOURCE_GONE
+
+
+def _symlink_health(link: Link, found: os.stat_result, source: Path) -> LinkHealth:
+    if not stat.S_ISLNK(found.st_mode):
+        return LinkHealth.REPLACED
+    if _end_of(link.target) == source.parent.resolve() / source.name:
+        return LinkHealth.SOURCE_GONE if _lstat(source) is None else LinkHealth.OK
+    return LinkHealth.BROKEN if _is_as_made(link, found) else LinkHealth.REPLACED
+
+
+def _end_of(target: Path) -> Path:
+    """What a symlink says it leads to; the last name is not followed, be it a link itself."""
+    end = target.parent / target.readlink()
+    return end.parent.resolve() / end.name
+
+
+def _lstat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_as_made(link: Link, found: os.stat_result) -> bool:
+    # Not the device: its number changes from one mount to the next. The time that a file was
+    # written goes with its inode, which a file system hands out again.
+    made = (link.inode, link.mtime_ns)
+    is_size_kept = link.kind is LinkKind.SYMLINK or found.st_size == link.size_bytes
+    return (found.st_ino, found.st_mtime_ns) == made and is_size_kept
+
+
+def _has_digest(link: Link, found: os.stat_result) -> bool:
+    if found.st_size != link.size_bytes:
+        return False
+    digest = hashlib.sha256()
+    with link.target.open("rb") as file:
+        while data := file.read(READ_BYTES):
+            digest.update(data)
+    return digest.hexdigest() == link.sha256
+
+
+def _made(target: Path, kind: LinkKind) -> MadeLink:
+    found = target.lstat()
+    return MadeLink(kind, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _leading(source: Path, target: Path) -> str:
+    """What a symlink at ``target`` has to say. Text, because ten thousand paths are slow."""
+    # Resolved, because ".." goes up from where the folder really is, not from its name.
+    folder = os.path.realpath(target.parent, strict=True)
+    home = os.path.realpath(source.parent)
+    origin = os.path.join(home, source.name)  # noqa: PTH118
+    with suppress(ValueError, OSError):  # other drives of Windows have no common path
+        common = os.path.commonpath([folder, home])
+        devices = {os.stat(place).st_dev for place in (folder, home, common)}  # noqa: PTH116
+        if len(devices) == 1 and common != os.path.dirname(common):  # noqa: PTH120
+            return os.path.relpath(origin, folder)
+    return origin
+
+
+def _reflink(source: Path, target: Path) -> None:
+    with _staged(target) as staged:
+        if sys.platform == "linux":
+            _clone(source, staged)
+        else:
+            # It reads the clone once for its digests, for want of a faster way.
+            (result,) = hashing.copy_many([CopyJob(source, staged)], reflink="always")
+            if isinstance(result, OSError):
+                raise result
+        _make_writable(staged)
+        _publish(staged, target)
+
+
+def _clone(source: Path, staged: Path) -> None:
+    import fcntl
+
+    with source.open("rb") as old, staged.open("xb") as new:
+        try:
+            fcntl.ioctl(new.fileno(), FICLONE, old.fileno())
+        except OSError as error:
+            error.filename = os.fspath(staged)
+            # What file systems answer that do not know the request at all.
+            if error.errno in (errno.ENOTTY, errno.EINVAL, errno.ENOSYS):
+                error = OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), os.fspath(staged))
+            raise error from None
+        # A1111 knows a checkpoint by its name and time.
+        found = os.fstat(old.fileno())
+        os.utime(new.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _copy(source: Path, target: Path) -> None:
+    hashing.copy_with_hashing(source, target)
+    _make_writable(target)
+
+
+def _make_writable(path: Path) -> None:
+    """Give a file of its own the mode of any new file: those of the library are read-only."""
+    with suppress(PermissionError):  # file systems without permission bits
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """A free name beside ``target``; what is left under it goes away at the end."""
+    staged = target.with_name(f"{STAGED_PREFIX}{secrets.token_hex(8)}.partial")
+    try:
+        yield staged
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _publish(staged: Path, target: Path) -> None:
+    (is_new,) = hashing.publish([(staged, target)])
+    if not is_new:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
+
+
+_REMEMBERED: dict[tuple[Path, int, Path, int], frozenset[LinkKind]] = {}
+
+
+def _working(source: Path, target: Path) -> Iterator[LinkKind]:
+    # A symlink needs no room, which a disk that is full may not have.
+    if _is_possible(target, target, LinkKind.SYMLINK):
+        yield LinkKind.SYMLINK
+    with suppress(OSError), _probe_file(target) as here:
+        yield from (LinkKind.COPY, LinkKind.GENERATED)
+        for kind in (LinkKind.HARDLINK, LinkKind.REFLINK):
+            try:
+                with _probe_file(source) as there:
+                    works = _is_possible(there, target, kind)
+            except OSError:
+                # A library that may not be written to can be linked from all the same; on one
+                # file system its files do what a file beside the target does.
+                is_one = source.stat().st_dev == target.stat().st_dev
+                works = is_one and _is_possible(here, target, kind)
+            if works:
+                yield kind
+
+
+@contextmanager
+def _probe_file(folder: Path) -> Iterator[Path]:
+    number, name = tempfile.mkstemp(prefix=PROBE_PREFIX, dir=folder)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(bytes(PROBE_BYTES))
+        yield Path(name)
+    finally:
+        Path(name).unlink()
+
+
+def _is_possible(source: Path, folder: Path, kind: LinkKind) -> bool:
+    target = folder / f"{PROBE_PREFIX}{secrets.token_hex(8)}"
+    try:
+        create_link(source, target, kind)
+    except OSError:
+        return False
+    # NTFS of some mounts makes a file of a symlink, and some network shares copy for a hard link.
+    try:
+        if kind is LinkKind.SYMLINK:
+            return target.is_symlink() and target.samefile(source)
+        return target.samefile(source) is (kind is LinkKind.HARDLINK)
+    finally:
+        target.unlink()
