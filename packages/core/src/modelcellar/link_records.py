@@ -97,7 +97,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
-    """A model that an application is not given, and why, in words that follow its name."""
+    """A model that an application is not given, and why, in a clause for people."""
 
     model_id: str
     reason: str
