@@ -164,6 +164,8 @@ def collisions(paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def caseless(path: str) -> str:
     """The same for all spellings that are one name on Windows or macOS (definition D145)."""
+    if path.isascii():
+        return path.lower()
     folded = unicodedata.normalize("NFD", path).casefold()
     return unicodedata.normalize("NFD", folded)
 

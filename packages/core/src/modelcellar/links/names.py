@@ -42,6 +42,7 @@ class Names:
         self._reserved = {key for folder in folders for key in _with_parents(folder)}
         self._taken: dict[str, str] = {}
         self._standing: set[str] = set()
+        self._homes: dict[str, str] = {}
 
     def give(self, claims: Sequence[Claim], digest: str) -> Sequence[Claim]:
         """The claims under names that nobody else has; all of them with one suffix, or none."""
@@ -85,8 +86,11 @@ class Names:
         return naming.caseless(f"{space or claim.folder}//{stem}")
 
     def _path_key(self, claim: Claim) -> str:
-        space, inside = self._space(claim.folder)
-        return _caseless_path(f"{space}/{inside}/{claim.name}")
+        home = self._homes.get(claim.folder)
+        if home is None:
+            home = _caseless_path("/".join(self._space(claim.folder)))
+            self._homes[claim.folder] = home
+        return f"{home}/{naming.caseless(claim.name)}"
 
     def _space(self, folder: str) -> tuple[str, str]:
         """The folder that stands for all that are one with ``folder``, and the way in it."""
@@ -125,7 +129,8 @@ def _spaces(preset: Preset, folders: Sequence[str]) -> Mapping[str, str]:
 def _with_parents(folder: str) -> Iterator[str]:
     parts = folder.split("/")
     for end in range(1, len(parts) + 1):
-        yield _caseless_path("/".join(parts[:end]))
+        home, _, name = _caseless_path("/".join(parts[:end])).rpartition("/")
+        yield f"{home or '.'}/{name}"
 
 
 def _caseless_path(path: str) -> str:

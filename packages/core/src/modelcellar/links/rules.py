@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from modelcellar.link_records import App
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import ANY_TYPE, Preset, Rule, Shape, Unit
-from modelcellar.records import ModelRecord
+from modelcellar.records import ModelRecord, ModelType
 from modelcellar.search.parser import parse_query
 
 __all__ = ["Rules", "Spot", "weight_of"]
@@ -35,8 +35,6 @@ class _Candidate:
 
     def fits(self, model: ModelRecord, shape: Shape) -> bool:
         rule = self.rule
-        if self.model_type not in ("", ANY_TYPE, model.type.value):
-            return False
         if rule.shapes and shape not in rule.shapes:
             return False
         if self.ids is not None and model.id not in self.ids:
@@ -56,12 +54,15 @@ class Rules:
         found = [*_by_type(preset), *_by_query(preset, place)]
         # A stable sort: the later of equals comes first when the whole is turned round.
         weighed = sorted(found, key=lambda pair: pair[0])
-        self._candidates = [candidate for _, candidate in reversed(weighed)]
+        self._by_type = {
+            each: [one for _, one in reversed(weighed) if one.model_type in ("", ANY_TYPE, each)]
+            for each in ModelType
+        }
 
     def spot(self, model: ModelRecord, shape: Shape) -> Spot | str:
         """Where ``model`` goes, or in words why nowhere."""
         preset, folders = self._preset, self._app.folders
-        best = next((one for one in self._candidates if one.fits(model, shape)), None)
+        best = next((one for one in self._by_type[model.type] if one.fits(model, shape)), None)
         folder = best.rule.folder if best is not None else None
         folder = folders.get(model.type.value, folders.get(ANY_TYPE, folder))
         if folder is None:
