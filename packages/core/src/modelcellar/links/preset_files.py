@@ -228,6 +228,7 @@ _KEYS: Mapping[str, _Reader] = {
     "units": partial(_by_type, partial(_choice, Unit)),
     "rules": partial(_many, _rule),
     "extensions": partial(_many, _ending),
+    "takes": partial(_by_type, partial(_many, _ending)),
     "hidden": partial(_many, _words),
     "shapes": partial(_many, partial(_choice, Shape)),
     "shared": partial(_many, partial(_many, _folder)),

@@ -59,7 +59,7 @@ class Rule:
 
     ``when`` is a search query without ``or``, ``kind`` what the bytes say the model is in
     particular (``tiny VAE``), ``shapes`` what it may be made of. ``unit`` and ``extensions`` are
-    None for those of the preset.
+    None for those of the preset or the type.
     """
 
     folder: str
@@ -79,6 +79,7 @@ class Preset:
         units: model type, or ``*``, to what it becomes there; ``file`` where nothing is said.
         rules: exceptions; the more conditions, the more specific, and the specific wins.
         extensions: in lower case with the dot; empty for any.
+        takes: model type to the extensions that count for it instead.
         hidden: beginnings of file names that the application passes over.
         shapes: what a model may be made of that the application can load.
         shared: folders in which one name is one model; the first that holds it wins.
@@ -97,6 +98,7 @@ class Preset:
     units: Mapping[str, Unit] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     extensions: tuple[str, ...] = ()
+    takes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     shapes: tuple[Shape, ...] = tuple(Shape)
     shared: tuple[tuple[str, ...], ...] = ()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from modelcellar.config import default_config_file
 from modelcellar.errors import UsageError
+from modelcellar.link_records import LinkKind
 from modelcellar.links.preset_files import read_preset
 from modelcellar.links.preset_values import Preset, RootRule, Rule
 from modelcellar.records import JsonValue
@@ -23,6 +24,7 @@ from modelcellar.records import JsonValue
 __all__ = ["Preset", "all_presets", "load_preset", "user_presets_folder"]
 
 ENDING = ".toml"
+_SHARING = (LinkKind.HARDLINK, LinkKind.SYMLINK)
 _Values = Mapping[str, JsonValue]
 
 
@@ -67,9 +69,13 @@ class _Presets:
         preset = Preset(name, "")
         for values in self._lineage(name):
             preset = _over(preset, values)
-        if not preset.title:
-            preset = replace(preset, title=name)
-        return preset
+        unfit = [kind for kind in preset.links if kind in _SHARING]
+        if preset.rewrites and unfit:
+            raise UsageError(
+                f"preset {name}: links: no {unfit[0]} where rewrites is true",
+                "What the application writes would end in the library. Allow reflink only.",
+            )
+        return preset if preset.title else replace(preset, title=name)
 
     def _lineage(self, name: str) -> Sequence[_Values]:
         """The values of a preset and of all that it extends, the last ancestor first."""

@@ -72,7 +72,7 @@ class Rules:
         rule = best.rule if best is not None else Rule(folder)
         if shape not in (rule.shapes or preset.shapes):
             return f"{preset.title} cannot load a model of several files there"
-        return Spot(folder, self._unit(rule, model), self._extensions(rule))
+        return Spot(folder, self._unit(rule, model), self._extensions(rule, model))
 
     def _unit(self, rule: Rule, model: ModelRecord) -> Unit:
         units = self._preset.units
@@ -80,8 +80,10 @@ class Rules:
             return rule.unit
         return units.get(model.type.value, units.get(ANY_TYPE, Unit.FILE))
 
-    def _extensions(self, rule: Rule) -> tuple[str, ...]:
-        return self._preset.extensions if rule.extensions is None else rule.extensions
+    def _extensions(self, rule: Rule, model: ModelRecord) -> tuple[str, ...]:
+        if rule.extensions is not None:
+            return rule.extensions
+        return self._preset.takes.get(model.type.value, self._preset.extensions)
 
 
 def weight_of(rule: Rule) -> int:
