@@ -25,10 +25,11 @@ from modelcellar.link_records import (
 from modelcellar.links.app_list import app_to_json
 from modelcellar.links.applying import remove_empty_folders
 from modelcellar.links.judging import is_offline
+from modelcellar.links.layouts import wishes_of
 from modelcellar.links.presets import load_preset
+from modelcellar.links.roots import is_root
 from modelcellar.mapper import AppModels, Mapper, apply_plan, plan_links
 from modelcellar.records import JournalEntry, JsonValue, ModelRecord
-from modelcellar.search.search_models import matching_rowids
 
 __all__ = ["Applications"]
 
@@ -93,6 +94,8 @@ class Applications:
         root = self._checked_root(root)
         books = self._whole.books
         app = App(name, chosen.name, root, link, only, dict(folders or {}), books.timestamp())
+        for _ in wishes_of(app, chosen, (), self._mapper.place):
+            pass  # says what cannot be meant, whatever models there are
         before = next((one for one in self.list() if one.name == name), None)
         if before is not None and before.root != root:
             raise UsageError(
@@ -106,7 +109,11 @@ class Applications:
             with self._mapper.changing():
                 entry = self._written("app add", details)
                 self._mapper.ledger.add_app(app)
-        return AppReport(app, chosen.title, chosen.hazards, entry, dry_run)
+        notes = chosen.hazards
+        if not is_root(chosen, root):
+            marks = " or ".join(chosen.root.marks)
+            notes = (f"{root} does not look like {chosen.title}: there is no {marks}", *notes)
+        return AppReport(app, chosen.title, notes, entry, dry_run)
 
     def remove(self, name: str, *, forget: bool = False, dry_run: bool = False) -> SyncReport:
         """Take an application's links away, then the application off the list.
@@ -190,20 +197,18 @@ class Applications:
 
     def _health(self, row: Link) -> LinkHealth:
         try:
-            return is_ours(row, self._mapper.place.root)
+            return is_ours(row, self._mapper.place.library)
         except OSError:
             return LinkHealth.OFFLINE
 
     def _plan(self, apps: tuple[App, ...]) -> Plan:
-        wanted = [AppModels(app, load_preset(app.preset), self._models(app.only)) for app in apps]
+        models = self._models()
+        wanted = [AppModels(app, load_preset(app.preset), models) for app in apps]
         return plan_links(wanted, self._mapper.rows(), self._mapper.place)
 
-    def _models(self, only: str) -> Sequence[ModelRecord]:
+    def _models(self) -> Sequence[ModelRecord]:
         def find(catalog: Catalog) -> Sequence[ModelRecord]:
-            if only.strip():
-                found = catalog.by_rowids(matching_rowids(catalog.connection, only))
-            else:
-                _, found = catalog.page(Filter(None, None, "name"), limit=None, offset=0)
+            _, found = catalog.page(Filter(None, None, "name"), limit=None, offset=0)
             return [manifests.to_record(one) for one in found]
 
         return self._whole.read(find)
@@ -217,7 +222,7 @@ class Applications:
         return apply_plan(
             plan,
             self._mapper.ledger,
-            self._mapper.place.root,
+            self._mapper.place.library,
             entry_id=None if entry is None else entry.id,
             at=self._whole.books.timestamp(),
             on_action=on_action,
@@ -236,7 +241,7 @@ class Applications:
         root = root.expanduser().resolve()
         if not root.is_dir():
             raise UsageError(f"{root} is no folder", "Give the folder of the application.")
-        library = self._mapper.place.root
+        library = self._mapper.place.library
         if library in (root, *root.parents):
             raise UsageError(f"{root} is inside the library", "Give the application's own folder.")
         return root

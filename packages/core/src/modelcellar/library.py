@@ -275,10 +275,14 @@ class ModelLibrary(LibraryReader):
 
     @cached_property
     def _mapper(self) -> "Mapper":
-        from modelcellar.links.layouts import Place
+        from modelcellar.links.place import Place
         from modelcellar.mapper import Mapper
+        from modelcellar.search.search_models import matching_ids
 
-        place = Place(self.path.resolve())
+        def find(query: str) -> list[str]:
+            return self._read(lambda catalog: matching_ids(catalog.connection, query))
+
+        place = Place(self.path.resolve(), find)
         return Mapper(place, self.library_id, lock_timeout_s=self._settings.lock_timeout_s)
 
     def rebuild(self) -> RebuildReport:

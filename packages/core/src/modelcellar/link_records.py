@@ -26,6 +26,7 @@ __all__ = [
     "MadeLink",
     "Plan",
     "SyncReport",
+    "Unplaced",
     "Wish",
 ]
 
@@ -102,6 +103,25 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A model that an application is not given, and why, in a clause for people."""
+
+    model_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLink:
+    """A link as it was made; the numbers are those of the target itself, see `Link`."""
+
+    kind: LinkKind
+    device: int
+    inode: int
+    mtime_ns: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """One row of the ledger: a link that is ours.
 
@@ -122,17 +142,6 @@ class Link:
     inode: int
     mtime_ns: int
     made_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class MadeLink:
-    """A link that was made just now, as ``lstat`` shows it."""
-
-    kind: LinkKind
-    device: int
-    inode: int
-    mtime_ns: int
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

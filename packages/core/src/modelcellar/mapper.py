@@ -25,14 +25,16 @@ from modelcellar.link_records import (
     LinkHealth,
     LinkKind,
     Plan,
+    Unplaced,
     Wish,
 )
 from modelcellar.links.app_list import app_from_json, app_to_json
 from modelcellar.links.applying import apply_plan
 from modelcellar.links.judging import OFFLINE, Judge, SourceFile, is_offline
-from modelcellar.links.layouts import Place, Unplaced, wishes_of
+from modelcellar.links.layouts import wishes_of
 from modelcellar.links.ledger import Ledger, ledger_folder
-from modelcellar.links.presets import Preset
+from modelcellar.links.place import Place
+from modelcellar.links.preset_values import Preset
 from modelcellar.records import JournalEntry, ModelRecord
 
 __all__ = ["LINK_COMMANDS", "AppModels", "Mapper", "apply_plan", "plan_links"]
@@ -45,7 +47,7 @@ LINK_COMMANDS = ("app add", "app remove", "sync")
 
 @dataclass(frozen=True, slots=True)
 class AppModels:
-    """An application, its preset, and the models that it gets."""
+    """An application, its preset, and all models of the library."""
 
     app: App
     preset: Preset
@@ -62,7 +64,8 @@ def plan_links(
     """What has to be done so that every application has what it should have. Changes nothing.
 
     Args:
-        wanted: the applications to plan for, with all models that each gets.
+        wanted: the applications to plan for. Each is given all models of the library, because what
+            one is called may depend on others.
         rows: the ledger's rows of all applications, by target; see :meth:`Mapper.rows`.
         place: where the library's files are.
         model_ids: plan only for these models, and leave the links of all others alone.
@@ -103,7 +106,7 @@ def _app_actions(
         return
     targets = {wish.target for wish in wishes}
     leaving = removal_order([row for row in own if row.target not in targets])
-    judge = Judge(app, place.root, rows, leaving)
+    judge = Judge(app, place.library, rows, leaving)
     for row in leaving:
         try:
             yield judge.unwished(row)
@@ -135,7 +138,7 @@ class _Files:
         if wish.content is not None:
             return SourceFile("", hashlib.sha256(wish.content).hexdigest(), len(wish.content))
         if self._last[0] != wish.model_id:
-            folder = self._place.content_path(wish.model_id).relative_to(self._place.root)
+            folder = self._place.content_path(wish.model_id).relative_to(self._place.library)
             self._last = (
                 wish.model_id,
                 {
@@ -223,14 +226,14 @@ class Mapper:
                 )
             else:
                 app = apps.get(row.app, App(row.app, "", row.target.parent))
-                actions.append(Judge(app, self.place.root, {}).unwished(row))
+                actions.append(Judge(app, self.place.library, {}).unwished(row))
         return Plan(tuple(actions))
 
     def withdraw(self, model_ids: Sequence[str], entry_id: str | None, at: str) -> Applied:
         """Take the links of these models away; within :meth:`changing`."""
         rows = [row for one in model_ids for row in self.ledger.links(model_id=one)]
         plan = self.plan_removal(rows)
-        return apply_plan(plan, self.ledger, self.place.root, entry_id=entry_id, at=at)
+        return apply_plan(plan, self.ledger, self.place.library, entry_id=entry_id, at=at)
 
     def is_in_force(self, entry: JournalEntry) -> bool:
         """Whether an entry of the journal changed links on this machine that can be taken back."""
@@ -280,7 +283,7 @@ class Mapper:
             elif link.target in rows:
                 actions += self.plan_removal([rows.pop(link.target)]).actions
         plan = Plan(tuple(actions))
-        applied = apply_plan(plan, self.ledger, self.place.root, entry_id=None, at=at)
+        applied = apply_plan(plan, self.ledger, self.place.library, entry_id=None, at=at)
         for wanted, action in zip(plan.actions, applied.actions, strict=True):
             if action.action is not wanted.action:
                 log.warning("%s: not taken back: %s", action.target, action.reason)
@@ -295,7 +298,7 @@ class Mapper:
                 )
 
     def _again(self, link: Link, content: bytes | None) -> Action:
-        source = self.place.root / link.source if link.kind is not LinkKind.GENERATED else None
+        source = self.place.library / link.source if link.kind is not LinkKind.GENERATED else None
         return Action(
             ActionKind.CREATE,
             link.app,
@@ -312,7 +315,7 @@ class Mapper:
         true = []
         for intent in intents:
             with suppress(OSError):
-                if is_ours(intent, self.place.root) is LinkHealth.OK:
+                if is_ours(intent, self.place.library) is LinkHealth.OK:
                     found = intent.target.lstat()
                     true.append(
                         replace(

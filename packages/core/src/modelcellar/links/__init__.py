@@ -1,1 +1,1 @@
-"""Links into the folders of applications: what should stand where, and which are ours."""
+"""Where models should stand in applications, and which links there are ours."""

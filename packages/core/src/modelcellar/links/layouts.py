@@ -1,49 +1,42 @@
-"""What each layout wishes for."""
+"""The layouts by name: ``folders``, and one for each application that is not content with that."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from modelcellar.link_records import App, Wish
-from modelcellar.links.presets import Preset
+from modelcellar.errors import UsageError
+from modelcellar.link_records import App, Unplaced, Wish
+from modelcellar.links import folders
+from modelcellar.links.place import Place
+from modelcellar.links.preset_values import Preset
 from modelcellar.records import ModelRecord
 
-__all__ = ["Place", "Unplaced", "wishes_of"]
+__all__ = ["LAYOUTS", "Layout", "Place", "wishes_of"]
 
+Layout = Callable[[App, Preset, Sequence[ModelRecord], Place], Iterator[Wish | Unplaced]]
+"""It writes nothing and does not look into the application's folder: it says what should be."""
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the library's content is."""
-
-    root: Path
-
-    def content_path(self, model_id: str) -> Path:
-        """The folder of a model's files."""
-        return self.root / "models" / model_id
-
-
-@dataclass(frozen=True, slots=True)
-class Unplaced:
-    """A model that an application has no place for."""
-
-    model_id: str
-    reason: str
+LAYOUTS: Mapping[str, Layout] = {
+    "folders": folders.wishes,
+}
+"""Every layout by the name that presets give it (``layout = "folders"``)."""
 
 
 def wishes_of(
-    app: App,
-    preset: Preset,
-    models: Sequence[ModelRecord],
-    place: Place,  # noqa: ARG001
+    app: App, preset: Preset, models: Sequence[ModelRecord], place: Place
 ) -> Iterator[Wish | Unplaced]:
-    """What should stand where in the folder of ``app``."""
-    folders = {**preset.folders, **app.folders}
-    for model in models:
-        folder = folders.get(model.type.value, "")
-        if not folder:
-            yield Unplaced(model.id, f"{preset.title} has no folder for {model.type.value}")
-            continue
-        for file in model.files:
-            target = app.root / folder / PurePosixPath(file.path).name
-            kinds = preset.links if app.link is None else (app.link,)
-            yield Wish(target, model.id, file.path, kinds)
+    """What should stand in an application, of those models that the app wants (``App.only``).
+
+    ``models`` are all of the library: what one is called may depend on another of its name.
+
+    Raises:
+        UsageError: there is no such layout, or the app asks for a link that is not allowed.
+    """
+    layout = LAYOUTS.get(preset.layout)
+    if layout is None:
+        raise UsageError(
+            f"preset {preset.name}: there is no layout {preset.layout!r}",
+            f"There are: {', '.join(LAYOUTS)}.",
+        )
+    if app.only:
+        wanted = frozenset(place.find(app.only))
+        models = [model for model in models if model.id in wanted]
+    return layout(app, preset, models, place)
