@@ -131,19 +131,20 @@ class _Files:
 
     def __init__(self, models: Sequence[ModelRecord], place: Place) -> None:
         self._models = {model.id: model for model in models}
-        self._place = place
+        folder = place.content_path("id")
+        self._home = folder.parent.relative_to(place.library).as_posix()
         self._last: tuple[str, dict[str, SourceFile]] = ("", {})
 
     def of(self, wish: Wish) -> SourceFile:
         if wish.content is not None:
             return SourceFile("", hashlib.sha256(wish.content).hexdigest(), len(wish.content))
         if self._last[0] != wish.model_id:
-            folder = self._place.content_path(wish.model_id).relative_to(self._place.library)
+            folder = f"{self._home}/{wish.model_id}"
             self._last = (
                 wish.model_id,
                 {
                     file.path: SourceFile(
-                        f"{folder.as_posix()}/{file.path}", file.digests.sha256, file.size_bytes
+                        f"{folder}/{file.path}", file.digests.sha256, file.size_bytes
                     )
                     for file in self._models[wish.model_id].files
                 },
@@ -255,7 +256,7 @@ class Mapper:
         """
         if entry.command == "app remove":
             self.ledger.add_app(app_from_json(entry.details["app"]))
-        self.take_back(entry.id, at)
+        self.take_back(entry, at)
         if entry.command == "app add":
             before = entry.details["before"]
             if before is None:
@@ -263,7 +264,7 @@ class Mapper:
             else:
                 self.ledger.add_app(app_from_json(before))
 
-    def take_back(self, entry_id: str, at: str) -> Applied:
+    def take_back(self, entry: JournalEntry, at: str) -> None:
         """Undo what an entry of the journal did to links; within :meth:`changing`.
 
         What is not as the entry left it stays, and is logged.
@@ -271,11 +272,20 @@ class Mapper:
         Raises:
             UsageError: the disk of one of the applications is away; nothing was changed.
         """
+        changes = self.ledger.changes(entry.id)
+        if not changes:
+            return
         rows = self.rows()
+        away = self.offline_apps(rows.values()) & {change.link.app for change in changes}
+        if away and entry.command in LINK_COMMANDS:
+            raise UsageError(
+                f"the folder of {min(away)} is not there",
+                "Mount its disk and run the command again.",
+            )
         actions: list[Action] = []
-        changes = self.ledger.changes(entry_id)
-        self._check_online({change.link.app for change in changes}, rows.values())
         for change in reversed(changes):
+            if change.link.app in away:
+                continue  # the model comes back all the same, and its links with the next sync
             link = change.link
             if not change.made:
                 actions.append(self._again(link, change.content))
@@ -287,15 +297,6 @@ class Mapper:
         for wanted, action in zip(plan.actions, applied.actions, strict=True):
             if action.action is not wanted.action:
                 log.warning("%s: not taken back: %s", action.target, action.reason)
-        return applied
-
-    def _check_online(self, names: Collection[str], rows: Collection[Link]) -> None:
-        for app in self.ledger.apps():
-            if app.name in names and is_offline(app, [row for row in rows if row.app == app.name]):
-                raise UsageError(
-                    f"the folder of {app.name} is not there: {app.root}",
-                    "Mount its disk and run the command again.",
-                )
 
     def _again(self, link: Link, content: bytes | None) -> Action:
         source = self.place.library / link.source if link.kind is not LinkKind.GENERATED else None
@@ -332,6 +333,9 @@ class Mapper:
         true = self._came_true(intents)
         self.ledger.made(true)
         self.ledger.gone([intent.target for intent in intents], intents_only=True)
+        for app in {intent.app for intent in intents}:
+            made = self.ledger.made_folders(app)
+            self.ledger.forget_folders([folder for folder in made if not folder.is_dir()])
         for folder in {intent.target.parent for intent in intents}:
             for left in folder.glob(".modelcellar-*.partial"):
                 left.unlink(missing_ok=True)

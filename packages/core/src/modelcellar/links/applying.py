@@ -214,25 +214,28 @@ def remove_empty_folders(ledger: Ledger, app: str, *, near: Sequence[Path] | Non
 
 def _take_away(link: Link, root: Path) -> LinkHealth:
     """Remove the link if it is ours; how it was."""
-    health = is_ours(link, root)
-    if health not in _OURS:
-        return health
-    if os.unlink not in os.supports_dir_fd or os.stat not in os.supports_dir_fd:
-        link.target.unlink()
+    if not {os.unlink, os.stat} <= os.supports_dir_fd:
+        health = is_ours(link, root)
+        if health in _OURS:
+            link.target.unlink()
         return health
     # The folder is held, so that what was looked at and what is removed lie in the same one, even
     # if somebody moves folders about.
-    folder = os.open(link.target.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        before = os.stat(link.target.name, dir_fd=folder, follow_symlinks=False)
+        folder = os.open(link.target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return LinkHealth.MISSING
+    name = link.target.name
+    try:
+        before = os.stat(name, dir_fd=folder, follow_symlinks=False)
         health = is_ours(link, root)
-        after = os.stat(link.target.name, dir_fd=folder, follow_symlinks=False)
-        if health in _OURS and os.path.samestat(before, after):
-            os.unlink(link.target.name, dir_fd=folder)
-        elif health in _OURS:
-            health = LinkHealth.REPLACED
+        after = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if health in _OURS and not os.path.samestat(before, after):
+            return LinkHealth.REPLACED
+        if health in _OURS:
+            os.unlink(name, dir_fd=folder)
     except FileNotFoundError:
-        health = LinkHealth.MISSING
+        return LinkHealth.MISSING
     finally:
         os.close(folder)
     return health

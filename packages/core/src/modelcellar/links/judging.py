@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelcellar.io.platform import is_ours, what_works
+from modelcellar.io.surroundings import nearest_existing
 from modelcellar.link_records import Action, ActionKind, App, Link, LinkHealth, LinkKind, Wish
 
 __all__ = ["OFFLINE", "SOURCE_GONE", "Judge", "SourceFile", "is_offline"]
@@ -57,7 +58,7 @@ class Judge:
         self._rows = rows
         self._leaving = {_caseless(row.target): _inode(row.target) for row in leaving}
         self._folders: dict[Path, str] = {}
-        self._works: dict[Path, frozenset[LinkKind]] = {}
+        self._works: dict[int, frozenset[LinkKind]] = {}
         self._real_root = os.path.realpath(root)
 
     def wished(self, wish: Wish, file: SourceFile) -> Action:
@@ -122,7 +123,7 @@ class Judge:
         return self._action(ActionKind.CONFLICT, wish, file, reason=reason)
 
     def _made(self, kind: ActionKind, wish: Wish, file: SourceFile, *, old: Link | None) -> Action:
-        found = None if wish.content is not None else _lstat(self._root / file.source)
+        found = None if wish.content is not None else _lstat(f"{self._root}/{file.source}")
         if wish.content is None and (found is None or not stat.S_ISREG(found.st_mode)):
             return self._action(ActionKind.SKIP, wish, file, reason=SOURCE_GONE)
         problem = self._folder_problem(wish.target.parent)
@@ -152,10 +153,14 @@ class Judge:
 
     def _choice(self, wish: Wish) -> tuple[LinkKind | None, str]:
         """The best link that is allowed and possible there; or why there is none."""
-        folder = wish.target.parent
-        works = self._works.get(folder)
-        if works is None:
-            works = self._works[folder] = what_works(self._root / "staging", folder)
+        folder = nearest_existing(wish.target.parent)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return None, f"{folder} cannot be written to"
+        # Tried out once on each file system: a library may fill ten thousand folders.
+        device = folder.stat().st_dev
+        if device not in self._works:
+            self._works[device] = what_works(self._root / "staging", folder)
+        works = self._works[device]
         wanted = (LinkKind.GENERATED,) if wish.content is not None else wish.kinds
         for kind in wanted:
             if kind in works:
@@ -250,9 +255,9 @@ def _inode(path: Path) -> tuple[int, int] | tuple[()]:
     return () if found is None else (found.st_dev, found.st_ino)
 
 
-def _lstat(path: Path) -> os.stat_result | None:
+def _lstat(path: Path | str) -> os.stat_result | None:
     try:
-        return path.lstat()
+        return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
