@@ -25,10 +25,11 @@ from modelcellar.link_records import (
 from modelcellar.links.app_list import app_to_json
 from modelcellar.links.applying import remove_empty_folders
 from modelcellar.links.judging import is_offline
+from modelcellar.links.keeper import LinkKeeper
 from modelcellar.links.layouts import wishes_of
 from modelcellar.links.presets import load_preset
 from modelcellar.links.roots import is_root
-from modelcellar.mapper import AppModels, Mapper, apply_plan, plan_links
+from modelcellar.mapper import AppModels, apply_plan, plan_links
 from modelcellar.records import JournalEntry, JsonValue, ModelRecord
 
 __all__ = ["Applications"]
@@ -40,13 +41,13 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 class Applications:
     """What a library does for applications; reached as ``library.applications``."""
 
-    def __init__(self, whole: WholeCatalog, mapper: Mapper) -> None:
+    def __init__(self, whole: WholeCatalog, links: LinkKeeper) -> None:
         self._whole = whole
-        self._mapper = mapper
+        self._links = links
 
     def list(self) -> tuple[App, ...]:
         """The applications that are given links, by name."""
-        return self._mapper.ledger.apps() if self._mapper.is_used else ()
+        return self._links.ledger.apps() if self._links.is_used else ()
 
     def get(self, name: str) -> App:
         """The application of this name.
@@ -94,7 +95,7 @@ class Applications:
         root = self._checked_root(root)
         books = self._whole.books
         app = App(name, chosen.name, root, link, only, dict(folders or {}), books.timestamp())
-        for _ in wishes_of(app, chosen, (), self._mapper.place):
+        for _ in wishes_of(app, chosen, (), self._links.place):
             pass  # says what cannot be meant, whatever models there are
         before = next((one for one in self.list() if one.name == name), None)
         if before is not None and before.root != root:
@@ -106,9 +107,9 @@ class Applications:
         details["before"] = None if before is None else app_to_json(before)
         entry = None
         if not dry_run:
-            with self._mapper.changing():
+            with self._links.changing():
                 entry = self._written("app add", details)
-                self._mapper.ledger.add_app(app)
+                self._links.ledger.add_app(app)
         notes = chosen.hazards
         if not is_root(chosen, root):
             marks = " or ".join(chosen.root.marks)
@@ -127,7 +128,7 @@ class Applications:
             UsageError: no application is called so, or its disk is away.
         """
         app = self.get(name)
-        rows = [row for row in self._mapper.rows().values() if row.app == name]
+        rows = [row for row in self._links.rows().values() if row.app == name]
         is_away = is_offline(app, rows)
         if is_away and not forget:
             raise UsageError(
@@ -135,12 +136,12 @@ class Applications:
                 "Mount its disk. If it was deleted for good: cellar app remove --forget " + name,
             )
         if dry_run:
-            return SyncReport((app,), self._mapper.plan_removal(rows).actions, dry_run=True)
-        with self._mapper.changing():
-            ledger = self._mapper.ledger
+            return SyncReport((app,), self._links.plan_removal(rows).actions, dry_run=True)
+        with self._links.changing():
+            ledger = self._links.ledger
             entry = self._written("app remove", {"app": app_to_json(app)})
             rows = ledger.links(name)
-            plan = Plan(()) if is_away else self._mapper.plan_removal(rows)
+            plan = Plan(()) if is_away else self._links.plan_removal(rows)
             applied = self._applied(plan, entry)
             remove_empty_folders(ledger, name)
             stay = {action.target for action, _ in applied.failures}
@@ -173,7 +174,7 @@ class Applications:
             return SyncReport((), (), dry_run=dry_run)
         if dry_run:
             return SyncReport(apps, self._plan(apps).actions, dry_run=True)
-        with self._mapper.changing():
+        with self._links.changing():
             plan = self._plan(apps)
             entry = None
             if any(plan.count(kind) for kind in CHANGING):
@@ -185,10 +186,10 @@ class Applications:
 
     def links(self, model_id: str | None = None) -> tuple[LinkState, ...]:
         """Every link that is ours, or those of one model, and how each is."""
-        if not self._mapper.is_used:
+        if not self._links.is_used:
             return ()
-        rows = self._mapper.rows()
-        away = self._mapper.offline_apps(rows.values())
+        rows = self._links.rows()
+        away = self._links.offline_apps(rows.values())
         return tuple(
             LinkState(row, LinkHealth.OFFLINE if row.app in away else self._health(row))
             for row in rows.values()
@@ -197,14 +198,14 @@ class Applications:
 
     def _health(self, row: Link) -> LinkHealth:
         try:
-            return is_ours(row, self._mapper.place.library)
+            return is_ours(row, self._links.place.library)
         except OSError:
             return LinkHealth.OFFLINE
 
     def _plan(self, apps: tuple[App, ...]) -> Plan:
         models = self._models()
         wanted = [AppModels(app, load_preset(app.preset), models) for app in apps]
-        return plan_links(wanted, self._mapper.rows(), self._mapper.place)
+        return plan_links(wanted, self._links.rows(), self._links.place)
 
     def _models(self) -> Sequence[ModelRecord]:
         def find(catalog: Catalog) -> Sequence[ModelRecord]:
@@ -221,8 +222,8 @@ class Applications:
     ) -> Applied:
         return apply_plan(
             plan,
-            self._mapper.ledger,
-            self._mapper.place.library,
+            self._links.ledger,
+            self._links.place.library,
             entry_id=None if entry is None else entry.id,
             at=self._whole.books.timestamp(),
             on_action=on_action,
@@ -233,7 +234,7 @@ class Applications:
         books = self._whole.books
         with books.change() as staging:
             entry = journal.new_entry(command, books.next_entry_at(), details=details)
-            self._mapper.ledger.note_entry(entry.id)
+            self._links.ledger.note_entry(entry.id)
             books.store.write_journal(staging, entry)
         return entry
 
@@ -241,7 +242,7 @@ class Applications:
         root = root.expanduser().resolve()
         if not root.is_dir():
             raise UsageError(f"{root} is no folder", "Give the folder of the application.")
-        library = self._mapper.place.library
+        library = self._links.place.library
         if library in (root, *root.parents):
             raise UsageError(f"{root} is inside the library", "Give the application's own folder.")
         return root

@@ -36,7 +36,7 @@ from modelcellar.search.fts5 import rebuild as rebuild_index
 if TYPE_CHECKING:
     from modelcellar.applications import Applications
     from modelcellar.link_records import SyncReport
-    from modelcellar.mapper import Mapper
+    from modelcellar.links.keeper import LinkKeeper
     from modelcellar.network.throttling import Wait
 
 __all__ = ["ModelLibrary"]
@@ -152,7 +152,7 @@ class ModelLibrary(LibraryReader):
         if dry_run:
             return removal_of(self._books, ids)
         with self._changing():
-            return remove_models(self._books, ids, self._mapper)
+            return remove_models(self._books, ids, self._links)
 
     def undo(self, *, dry_run: bool = False) -> JournalEntry:
         """Take the last change back: an import goes to the trash, a removal or edit is restored.
@@ -164,8 +164,8 @@ class ModelLibrary(LibraryReader):
 
         with self._changing():
             if dry_run:
-                return last_change(self._books, self._mapper)
-            return undo(self._books, self._mapper)
+                return last_change(self._books, self._links)
+            return undo(self._books, self._links)
 
     def purge(self, *, older_than_s: float = 0.0, dry_run: bool = False) -> PurgeReport:
         """Delete for good what is in the trash for at least so many seconds. Not undoable."""
@@ -261,7 +261,7 @@ class ModelLibrary(LibraryReader):
         """The applications that are given links: added, synced, looked after and removed."""
         from modelcellar.applications import Applications
 
-        return Applications(self._whole, self._mapper)
+        return Applications(self._whole, self._links)
 
     def sync(self, app: str | None = None, *, dry_run: bool = False) -> "SyncReport":
         """Give every application, or one, the links it should have; see :attr:`applications`."""
@@ -269,21 +269,21 @@ class ModelLibrary(LibraryReader):
 
     def close(self) -> None:
         """Close the catalog and the ledger of links. The library stays as it is."""
-        if "_mapper" in self.__dict__:
-            self._mapper.close()
+        if "_links" in self.__dict__:
+            self._links.close()
         super().close()
 
     @cached_property
-    def _mapper(self) -> "Mapper":
+    def _links(self) -> "LinkKeeper":
+        from modelcellar.links.keeper import LinkKeeper
         from modelcellar.links.place import Place
-        from modelcellar.mapper import Mapper
         from modelcellar.search.search_models import matching_ids
 
         def find(query: str) -> list[str]:
             return self._read(lambda catalog: matching_ids(catalog.connection, query))
 
         place = Place(self.path.resolve(), find)
-        return Mapper(place, self.library_id, lock_timeout_s=self._settings.lock_timeout_s)
+        return LinkKeeper(place, self.library_id, lock_timeout_s=self._settings.lock_timeout_s)
 
     def rebuild(self) -> RebuildReport:
         """Make the catalog anew from the manifests."""

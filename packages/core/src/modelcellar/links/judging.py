@@ -76,8 +76,7 @@ class Judge:
             return self._made(ActionKind.CREATE, wish, file, old=row)
         if health is LinkHealth.REPLACED:
             return self._taken(wish, file, found)
-        is_same = (row.source, row.sha256) == (file.source, file.sha256)
-        if health is LinkHealth.OK and is_same and _is_allowed(row, wish):
+        if health is LinkHealth.OK and _is_of(row, file) and _is_allowed(row, wish):
             return self._action(ActionKind.KEEP, wish, file, link=row.kind, old=row)
         if health is LinkHealth.SOURCE_GONE and row.kind is not LinkKind.SYMLINK:
             return self._action(ActionKind.SKIP, wish, file, reason=LAST_COPY)
@@ -116,7 +115,7 @@ class Judge:
 
     def _of_another(self, wish: Wish, file: SourceFile, row: Link) -> Action:
         is_well = is_ours(row, self._root) is LinkHealth.OK
-        if is_well and (row.source, row.sha256) == (file.source, file.sha256):
+        if is_well and _is_of(row, file):
             reason = f"is there for {row.app} already"
             return self._action(ActionKind.KEEP, wish, file, link=row.kind, reason=reason)
         reason = f"another link is there for {row.app}"
@@ -214,6 +213,12 @@ class Judge:
             row=row,
             old=old,
         )
+
+
+def _is_of(row: Link, file: SourceFile) -> bool:
+    # There is no digest of a model that nobody has read whole yet.
+    digests = {row.sha256, file.sha256} - {""}
+    return row.source == file.source and len(digests) <= 1
 
 
 def _is_allowed(row: Link, wish: Wish) -> bool:
