@@ -27,6 +27,6 @@ def import_loras(
         write_safetensors(folder / f"{name}.safetensors", seed=first_seed + number, size_bytes=64)
         for number, name in enumerate(names)
     ]
-    report = library.import_paths(paths, model_type=ModelType.LORA)
+    report = library.import_paths(paths, model_type=ModelType.LORA, lookup=False)
     ids = {Path(found.source): found.model_id for found in report.results}
     return [str(ids[path]) for path in paths]

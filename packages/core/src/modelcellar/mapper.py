@@ -5,8 +5,9 @@ that is shown is the plan that is done.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from modelcellar.failures import failure
@@ -51,6 +52,7 @@ def plan_links(
         First what goes away, then what is made, application by application.
     """
     actions: list[Action] = []
+    claims: dict[tuple[str, str], Link] = {}
     for one in wanted:
         own = [row for row in rows.values() if row.app == one.app.name]
         wishes: list[Wish] = []
@@ -65,7 +67,8 @@ def plan_links(
         if model_ids is not None:
             own = [row for row in own if row.model_id in model_ids]
         actions += unplaced
-        actions += _app_actions(one, wishes, own, rows, place)
+        judging = partial(Judge, one.app, place.library, rows, claims=claims)
+        actions += _app_actions(one, wishes, own, judging, place)
     return Plan(tuple(actions))
 
 
@@ -73,7 +76,7 @@ def _app_actions(
     one: AppModels,
     wishes: Sequence[Wish],
     own: Sequence[Link],
-    rows: Mapping[Path, Link],
+    judging: Callable[..., Judge],
     place: Place,
 ) -> Iterator[Action]:
     app = one.app
@@ -83,7 +86,7 @@ def _app_actions(
         return
     targets = {wish.target for wish in wishes}
     leaving = removal_order([row for row in own if row.target not in targets])
-    judge = Judge(app, place.library, rows, leaving)
+    judge = judging(leaving=leaving)
     for row in leaving:
         try:
             yield judge.unwished(row)

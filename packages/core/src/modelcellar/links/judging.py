@@ -2,7 +2,6 @@
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,14 @@ from pathlib import Path
 from modelcellar.io.platform import is_ours, what_works
 from modelcellar.io.surroundings import nearest_existing
 from modelcellar.link_records import Action, ActionKind, App, Link, LinkHealth, LinkKind, Wish
+from modelcellar.naming import caseless
 
 __all__ = ["OFFLINE", "SOURCE_GONE", "Judge", "SourceFile", "is_offline"]
 
 OFFLINE = "the folder of the application is not there: offline"
 SOURCE_GONE = "the library's file is missing; see: cellar verify"
 LAST_COPY = "the library's file is gone, and this may be the last there is of it"
-LINK_OF_USER = "leads to the model already, but was not made by cellar"
+LINK_OF_OTHERS = "leads to the model already, and is not of this application's links"
 MISSING_FOLDER = "leads to a folder that is not there: offline"
 
 
@@ -48,21 +48,34 @@ class Judge:
         root: the library's folder.
         rows: the ledger's rows of all applications, by target.
         leaving: rows of this application that go away before anything is made.
+        claims: what is going to be made at places, for which application; shared by all judges of
+            a plan, because two applications may have one folder of models.
     """
 
     def __init__(
-        self, app: App, root: Path, rows: Mapping[Path, Link], leaving: Iterable[Link] = ()
+        self,
+        app: App,
+        root: Path,
+        rows: Mapping[Path, Link],
+        *,
+        leaving: Iterable[Link] = (),
+        claims: dict[tuple[str, str], Link] | None = None,
     ) -> None:
         self._app = app
         self._root = root
         self._rows = rows
-        self._leaving = {_caseless(row.target): _inode(row.target) for row in leaving}
+        self._leaving = {caseless(str(row.target)): _inode(row.target) for row in leaving}
+        self._claims = {} if claims is None else claims
+        self._real: dict[Path, str] = {}
         self._folders: dict[Path, str] = {}
         self._works: dict[int, frozenset[LinkKind]] = {}
         self._real_root = os.path.realpath(root)
 
     def wished(self, wish: Wish, file: SourceFile) -> Action:
         """What has to be done where ``wish`` says that ``file`` should stand."""
+        claim = self._claims.get(self._place_of(wish.target)) if self._claims else None
+        if claim is not None and claim.app != self._app.name:
+            return self._claimed(wish, file, claim)
         row = self._rows.get(wish.target)
         if row is not None and row.app != self._app.name:
             return self._of_another(wish, file, row)
@@ -101,7 +114,7 @@ class Judge:
 
     def _is_leaving(self, target: Path, found: os.stat_result) -> bool:
         """Whether this is another spelling of a name that goes away, where case does not matter."""
-        return self._leaving.get(_caseless(target), ()) == (found.st_dev, found.st_ino)
+        return self._leaving.get(caseless(str(target)), ()) == (found.st_dev, found.st_ino)
 
     def _taken(self, wish: Wish, file: SourceFile, found: os.stat_result | None) -> Action:
         """Something stands there that is not ours."""
@@ -109,7 +122,7 @@ class Judge:
         if wish.content is None and source is not None:
             leads_to = _stat(wish.target)
             if leads_to is not None and os.path.samestat(leads_to, source):
-                return self._action(ActionKind.KEEP, wish, file, reason=LINK_OF_USER)
+                return self._action(ActionKind.KEEP, wish, file, reason=LINK_OF_OTHERS)
         reason = f"{_kind_of(found)} that is not ours is there"
         return self._action(ActionKind.CONFLICT, wish, file, reason=reason)
 
@@ -147,8 +160,25 @@ class Judge:
             mtime_ns=0,
             made_at="",
         )
+        claim = self._claims.setdefault(self._place_of(wish.target), row)
+        if claim is not row:
+            return self._claimed(wish, file, claim)
         why = "" if kind is ActionKind.CREATE else _why(old, row)
         return self._action(kind, wish, file, link=link, reason=why, row=row, old=old)
+
+    def _place_of(self, target: Path) -> tuple[str, str]:
+        """Where it really is, be it reached by several ways or spellings."""
+        folder = target.parent
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder)
+        return self._real[folder], caseless(target.name)
+
+    def _claimed(self, wish: Wish, file: SourceFile, claim: Link) -> Action:
+        if _is_of(claim, file):
+            reason = f"is going to be there for {claim.app}"
+            return self._action(ActionKind.KEEP, wish, file, reason=reason)
+        reason = f"another link is going to be there for {claim.app}"
+        return self._action(ActionKind.CONFLICT, wish, file, reason=reason)
 
     def _choice(self, wish: Wish) -> tuple[LinkKind | None, str]:
         """The best link that is allowed and possible there; or why there is none."""
@@ -249,10 +279,6 @@ def _kind_of(found: os.stat_result | None) -> str:
     if found is not None and stat.S_ISDIR(found.st_mode):
         return "a folder"
     return "a file"
-
-
-def _caseless(path: Path) -> str:
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", str(path)).casefold())
 
 
 def _inode(path: Path) -> tuple[int, int] | tuple[()]:
