@@ -27,8 +27,9 @@ from modelcellar.links.applying import remove_empty_folders
 from modelcellar.links.judging import is_offline
 from modelcellar.links.keeper import LinkKeeper
 from modelcellar.links.layouts import wishes_of
+from modelcellar.links.preset_values import Preset
 from modelcellar.links.presets import load_preset
-from modelcellar.links.roots import is_root
+from modelcellar.links.roots import is_root, likely_roots
 from modelcellar.mapper import AppModels, apply_plan, plan_links
 from modelcellar.records import JournalEntry, JsonValue, ModelRecord
 
@@ -67,7 +68,7 @@ class Applications:
     def add(
         self,
         name: str,
-        root: Path,
+        root: Path | None = None,
         *,
         preset: str | None = None,
         link: LinkKind | None = None,
@@ -79,7 +80,7 @@ class Applications:
 
         Args:
             name: what it is called from now on: ``a-z``, digits, ``-_.``.
-            root: its folder.
+            root: its folder; by default the one usual place where it is installed.
             preset: how it wants its models laid out; by default the preset of its name.
             link: the only kind of link that it gets, instead of the preset's order.
             only: a search query; only models that it finds are given.
@@ -92,7 +93,7 @@ class Applications:
         if not name or name.startswith(".") or not set(name) <= _NAME_CHARACTERS:
             raise UsageError(f"{name!r} is no name for an application", "Use a-z, 0-9, - and _.")
         chosen = load_preset(preset or name)
-        root = self._checked_root(root)
+        root = self._checked_root(_likely_root(chosen) if root is None else root)
         books = self._whole.books
         app = App(name, chosen.name, root, link, only, dict(folders or {}), books.timestamp())
         for _ in wishes_of(app, chosen, (), self._links.place):
@@ -246,3 +247,15 @@ class Applications:
         if library in (root, *root.parents):
             raise UsageError(f"{root} is inside the library", "Give the application's own folder.")
         return root
+
+
+def _likely_root(preset: Preset) -> Path:
+    found = list(likely_roots(preset))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(
+            f"{preset.title} is at {' and at '.join(map(str, found))}", "Name its folder."
+        )
+    hint = f" It is {preset.root.hint}." if preset.root.hint else ""
+    raise UsageError(f"{preset.title} is not where it usually is", f"Name its folder.{hint}")

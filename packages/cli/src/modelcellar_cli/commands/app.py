@@ -46,7 +46,7 @@ def command() -> None:
 
 @command.command("add", cls=CellarCommand)
 @click.argument("name")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--preset", metavar="PRESET", help="How it wants its models (else that of its NAME).")
 @click.option(
     "--link",
@@ -69,7 +69,7 @@ def command() -> None:
 def add(
     options: Options,
     name: str,
-    folder: Path,
+    folder: Path | None,
     preset: str | None,
     link: str,
     only: str,
@@ -78,8 +78,8 @@ def add(
 ) -> None:
     """Add an application that is given links, or change what is said of it.
 
-    NAME is what it is called from now on, DIR its folder. Nothing is linked before "cellar sync".
-    With -q prints the name.
+    NAME is what it is called from now on, DIR its folder; without it the usual places are tried.
+    Nothing is linked before "cellar sync". With -q prints the name.
     """
     from modelcellar.link_records import LinkKind
 
