@@ -7,6 +7,7 @@ link stands in for another: what cannot be done is an ``OSError`` and leaves not
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 import sys
@@ -248,7 +249,7 @@ def _make_writable(path: Path) -> None:
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
     """A free name beside ``target``; what is left under it goes away at the end."""
-    staged = target.with_name(f"{STAGED_PREFIX}{secrets.token_hex(8)}.partial")
+    staged = target.with_name(f"{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(8)}.partial")
     try:
         yield staged
     finally:
@@ -261,10 +262,34 @@ def _publish(staged: Path, target: Path) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
 
 
+_LITTER = re.compile(rf"{re.escape(STAGED_PREFIX)}(?:probe-)?([0-9]+)-.*")
 _REMEMBERED: dict[tuple[Path, int, Path, int], frozenset[LinkKind]] = {}
 
 
+def _tidy(folder: Path) -> None:
+    """Remove what processes of this machine left there that were killed while they tried links."""
+    if sys.platform == "win32":
+        return  # where asking whether a process lives may end it
+    with suppress(OSError):
+        for left in folder.glob(f"{STAGED_PREFIX}*"):
+            found = _LITTER.fullmatch(left.name)
+            if found is not None and not _is_alive(int(found[1])):
+                left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
+
+
 def _working(source: Path, target: Path) -> Iterator[LinkKind]:
+    _tidy(source)
+    _tidy(target)
     # A symlink needs no room, which a disk that is full may not have.
     if _is_possible(target, target, LinkKind.SYMLINK):
         yield LinkKind.SYMLINK
@@ -285,17 +310,17 @@ def _working(source: Path, target: Path) -> Iterator[LinkKind]:
 
 @contextmanager
 def _probe_file(folder: Path) -> Iterator[Path]:
-    number, name = tempfile.mkstemp(prefix=PROBE_PREFIX, dir=folder)
+    number, name = tempfile.mkstemp(prefix=f"{PROBE_PREFIX}{os.getpid()}-", dir=folder)
     try:
         with os.fdopen(number, "wb") as file:
             file.write(bytes(PROBE_BYTES))
         yield Path(name)
     finally:
-        Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
 
 
 def _is_possible(source: Path, folder: Path, kind: LinkKind) -> bool:
-    target = folder / f"{PROBE_PREFIX}{secrets.token_hex(8)}"
+    target = folder / f"{PROBE_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
     try:
         create_link(source, target, kind)
     except OSError:
