@@ -8,7 +8,7 @@ from modelcellar import manifest as manifests
 from modelcellar.catalogs import WholeCatalog
 from modelcellar.errors import UsageError
 from modelcellar.index import Catalog, Filter
-from modelcellar.io.platform import is_ours
+from modelcellar.io.link_health import is_ours
 from modelcellar.link_records import (
     Action,
     ActionKind,
@@ -199,7 +199,7 @@ class Applications:
 
     def _health(self, row: Link) -> LinkHealth:
         try:
-            return is_ours(row, self._links.place.library)
+            return is_ours(row, self._links.place.root)
         except OSError:
             return LinkHealth.OFFLINE
 
@@ -224,7 +224,7 @@ class Applications:
         return apply_plan(
             plan,
             self._links.ledger,
-            self._links.place.library,
+            self._links.place.root,
             entry_id=None if entry is None else entry.id,
             at=self._whole.books.timestamp(),
             on_action=on_action,
@@ -243,7 +243,7 @@ class Applications:
         root = root.expanduser().resolve()
         if not root.is_dir():
             raise UsageError(f"{root} is no folder", "Give the folder of the application.")
-        library = self._links.place.library
+        library = self._links.place.root
         if library in (root, *root.parents):
             raise UsageError(f"{root} is inside the library", "Give the application's own folder.")
         return root

@@ -57,7 +57,7 @@ def plan_links(
         own = [row for row in rows.values() if row.app == one.app.name]
         wishes: list[Wish] = []
         unplaced: list[Action] = []
-        for wish in wishes_of(one.app, one.preset, one.models, place):
+        for wish in wishes_of(one.app, one.preset, _of_app(one, place), place):
             if model_ids is not None and wish.model_id not in model_ids:
                 continue
             if isinstance(wish, Wish):
@@ -67,9 +67,16 @@ def plan_links(
         if model_ids is not None:
             own = [row for row in own if row.model_id in model_ids]
         actions += unplaced
-        judging = partial(Judge, one.app, place.library, rows, claims=claims)
+        judging = partial(Judge, one.app, place.root, rows, claims=claims)
         actions += _app_actions(one, wishes, own, judging, place)
     return Plan(tuple(actions))
+
+
+def _of_app(one: AppModels, place: Place) -> Sequence[ModelRecord]:
+    if not one.app.only.strip():
+        return one.models
+    found = frozenset(place.find(one.app.only))
+    return [model for model in one.models if model.id in found]
 
 
 def _app_actions(
@@ -107,7 +114,7 @@ class _Files:
     def __init__(self, models: Sequence[ModelRecord], place: Place) -> None:
         self._models = {model.id: model for model in models}
         folder = place.content_path("id")
-        self._home = folder.parent.relative_to(place.library).as_posix()
+        self._home = folder.parent.relative_to(place.root).as_posix()
         self._last: tuple[str, dict[str, SourceFile]] = ("", {})
 
     def of(self, wish: Wish) -> SourceFile:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelcellar.failures import failure
-from modelcellar.io.platform import create_link, is_ours, write_new
+from modelcellar.io.link_health import is_ours
+from modelcellar.io.platform import create_link, write_new
 from modelcellar.link_records import (
     Action,
     ActionKind,

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelcellar.io.platform import is_ours, what_works
+from modelcellar.io.link_health import is_ours
+from modelcellar.io.platform import what_works
 from modelcellar.io.surroundings import nearest_existing
 from modelcellar.link_records import Action, ActionKind, App, Link, LinkHealth, LinkKind, Wish
 from modelcellar.naming import caseless

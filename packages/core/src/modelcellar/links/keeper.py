@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from modelcellar.errors import LibraryBusyError, UsageError
+from modelcellar.io.link_health import is_ours
 from modelcellar.io.locking import try_lock
-from modelcellar.io.platform import is_ours
 from modelcellar.link_records import (
     Action,
     ActionKind,
@@ -111,14 +111,14 @@ class LinkKeeper:
                 )
             else:
                 app = apps.get(row.app, App(row.app, "", row.target.parent))
-                actions.append(Judge(app, self.place.library, {}).unwished(row))
+                actions.append(Judge(app, self.place.root, {}).unwished(row))
         return Plan(tuple(actions))
 
     def withdraw(self, model_ids: Sequence[str], entry_id: str | None, at: str) -> Applied:
         """Take the links of these models away; within :meth:`changing`."""
         rows = [row for one in model_ids for row in self.ledger.links(model_id=one)]
         plan = self.plan_removal(rows)
-        return apply_plan(plan, self.ledger, self.place.library, entry_id=entry_id, at=at)
+        return apply_plan(plan, self.ledger, self.place.root, entry_id=entry_id, at=at)
 
     def is_in_force(self, entry: JournalEntry) -> bool:
         """Whether an entry of the journal changed links on this machine that can be taken back."""
@@ -177,13 +177,13 @@ class LinkKeeper:
             elif link.target in rows:
                 actions += self.plan_removal([rows.pop(link.target)]).actions
         plan = Plan(tuple(actions))
-        applied = apply_plan(plan, self.ledger, self.place.library, entry_id=None, at=at)
+        applied = apply_plan(plan, self.ledger, self.place.root, entry_id=None, at=at)
         for wanted, action in zip(plan.actions, applied.actions, strict=True):
             if action.action is not wanted.action:
                 log.warning("%s: not taken back: %s", action.target, action.reason)
 
     def _again(self, link: Link, content: bytes | None) -> Action:
-        source = self.place.library / link.source if link.kind is not LinkKind.GENERATED else None
+        source = self.place.root / link.source if link.kind is not LinkKind.GENERATED else None
         return Action(
             ActionKind.CREATE,
             link.app,
@@ -200,7 +200,7 @@ class LinkKeeper:
         true = []
         for intent in intents:
             with suppress(OSError):
-                if is_ours(intent, self.place.library) is LinkHealth.OK:
+                if is_ours(intent, self.place.root) is LinkHealth.OK:
                     found = intent.target.lstat()
                     true.append(
                         replace(

@@ -23,9 +23,9 @@ LAYOUTS: Mapping[str, Layout] = {
 def wishes_of(
     app: App, preset: Preset, models: Sequence[ModelRecord], place: Place
 ) -> Iterator[Wish | Unplaced]:
-    """What should stand in an application, of those models that the app wants (``App.only``).
+    """What should stand in an application.
 
-    ``models`` are all of the library: what one is called may depend on another of its name.
+    ``models`` are all that the app gets: what one is called may depend on another of its name.
 
     Raises:
         UsageError: there is no such layout, or the app asks for a link that is not allowed.
@@ -36,7 +36,4 @@ def wishes_of(
             f"preset {preset.name}: there is no layout {preset.layout!r}",
             f"There are: {', '.join(LAYOUTS)}.",
         )
-    if app.only:
-        wanted = frozenset(place.find(app.only))
-        models = [model for model in models if model.id in wanted]
     return layout(app, preset, models, place)

@@ -11,13 +11,14 @@ __all__ = ["Place"]
 class Place:
     """One library, as layouts see it.
 
-    ``find`` gives the ids of all models that a search query fits (``docs/search.md``); of models
-    that nobody asks about it may leave some out.
+    ``root`` is its folder. ``find`` gives the ids of all models that a search query is true of
+    (``docs/search.md``), none that only comes close; models that are not asked about may be
+    missing.
     """
 
-    library: Path
+    root: Path
     find: Callable[[str], Collection[str]]
 
     def content_path(self, model_id: str) -> Path:
         """The folder of a model's files."""
-        return self.library / "models" / model_id
+        return self.root / "models" / model_id
