@@ -15,7 +15,7 @@ from modelcellar.search.parser import Query, parse_query
 from modelcellar.search.ranking import matches_of, ranked, settled
 from modelcellar.search.words import has_cjk
 
-__all__ = ["SearchHits", "search_models"]
+__all__ = ["SearchHits", "matching_ids", "search_models"]
 
 FEW = 10
 """When fewer are found, names are searched inside their words as well."""
@@ -118,6 +118,23 @@ def _may_be_inside(query: Query) -> bool:
     texts = [term.text for term in query.wanted]
     is_number = any(text[0].isdigit() or text[-1].isdigit() for text in texts)
     return not is_number and all(len(text) >= MIN_INSIDE or has_cjk(text) for text in texts)
+
+
+def matching_ids(
+    connection: apsw.Connection, text: str, *, now: datetime | None = None
+) -> list[str]:
+    """Ids of the models that ``text`` is true of; of none that only comes close to it.
+
+    For decisions rather than for people: whether a model is in never depends on how many are.
+    """
+    where = where_of(parse_query(text), datetime.now(UTC) if now is None else now)
+    condition = f"WHERE {where.sql}" if where.sql else ""
+    rows = connection.execute(
+        "SELECT id FROM models WHERE rowid IN "
+        f"(SELECT {where.rowid} FROM {where.source} {condition})",
+        where.values,
+    )
+    return [model_id for (model_id,) in rows]
 
 
 def _meant(connection: apsw.Connection, text: str, query: Query, now: datetime) -> str | None:
