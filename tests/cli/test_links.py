@@ -108,6 +108,26 @@ def test_from_the_first_day_to_the_last(cellar: Cellar, comfyui: Path) -> None:
 
 
 @pytest.mark.usefixtures("loras")
+def test_a_search_knows_what_is_linked(cellar: Cellar, comfyui: Path) -> None:
+    everything = set(cellar("search", "-q", "size>=0").stdout.split())
+    assert set(cellar("search", "-q", "is:unused").stdout.split()) == everything
+    assert cellar("search", "-q", "app:comfyui").stdout == ""
+    cellar("app", "add", "comfyui", comfyui)
+    cellar("sync")
+    linked = set(cellar("search", "-q", "app:comfy").stdout.split())
+    unused = set(cellar("search", "-q", "is:unused").stdout.split())
+    assert linked
+    assert linked | unused == everything
+    assert not linked & unused
+    assert set(cellar("search", "-q", "not app:comfyui").stdout.split()) == unused
+    refused = cellar(
+        "app", "add", "other", comfyui, "--preset", "folder", "--only", "is:unused", check=False
+    )
+    assert refused.exit_code == 2
+    assert "depend on what an application is given" in refused.stderr
+
+
+@pytest.mark.usefixtures("loras")
 def test_what_is_promised_as_json(cellar: Cellar, comfyui: Path) -> None:
     added = cellar("app", "add", "comfyui", comfyui, "--folder", "vae=", "--json").json()
     assert_shape(added, {"apps": [APP], "hazards": [str], "entry": ENTRY, "dry_run": bool})

@@ -32,6 +32,8 @@ from modelcellar.links.presets import load_preset
 from modelcellar.links.roots import is_root, likely_roots
 from modelcellar.mapper import AppModels, apply_plan, plan_links
 from modelcellar.records import JournalEntry, JsonValue, ModelRecord
+from modelcellar.search.linked import needs_links
+from modelcellar.search.parser import parse_query
 
 __all__ = ["Applications"]
 
@@ -92,6 +94,11 @@ class Applications:
         """
         if not name or name.startswith(".") or not set(name) <= _NAME_CHARACTERS:
             raise UsageError(f"{name!r} is no name for an application", "Use a-z, 0-9, - and _.")
+        if needs_links(parse_query(only)):
+            raise UsageError(
+                f"{only!r} asks for links, which depend on what an application is given",
+                "Leave out app: and is:unused.",
+            )
         chosen = load_preset(preset or name)
         root = self._checked_root(_likely_root(chosen) if root is None else root)
         books = self._whole.books

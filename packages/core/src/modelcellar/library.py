@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -36,7 +36,6 @@ from modelcellar.search.fts5 import rebuild as rebuild_index
 if TYPE_CHECKING:
     from modelcellar.applications import Applications
     from modelcellar.link_records import SyncReport
-    from modelcellar.links.keeper import LinkKeeper
     from modelcellar.network.throttling import Wait
 
 __all__ = ["ModelLibrary"]
@@ -266,24 +265,6 @@ class ModelLibrary(LibraryReader):
     def sync(self, app: str | None = None, *, dry_run: bool = False) -> "SyncReport":
         """Give every application, or one, the links it should have; see :attr:`applications`."""
         return self.applications.sync(app, dry_run=dry_run)
-
-    def close(self) -> None:
-        """Close the catalog and the ledger of links. The library stays as it is."""
-        if "_links" in self.__dict__:
-            self._links.close()
-        super().close()
-
-    @cached_property
-    def _links(self) -> "LinkKeeper":
-        from modelcellar.links.keeper import LinkKeeper
-        from modelcellar.links.place import Place
-        from modelcellar.search.search_models import matching_ids
-
-        def find(query: str) -> list[str]:
-            return self._read(lambda catalog: matching_ids(catalog.connection, query))
-
-        place = Place(self.path.resolve(), find)
-        return LinkKeeper(place, self.library_id, lock_timeout_s=self._settings.lock_timeout_s)
 
     def rebuild(self) -> RebuildReport:
         """Make the catalog anew from the manifests."""

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from modelcellar import manifest as manifests
 from modelcellar.bookkeeping import Bookkeeper
@@ -31,6 +32,9 @@ from modelcellar.search.highlights import highlights
 from modelcellar.search.parser import parse_query
 from modelcellar.search.search_models import SearchHits, search_models
 from modelcellar.store import Store
+
+if TYPE_CHECKING:
+    from modelcellar.links.keeper import LinkKeeper
 
 __all__ = ["LibraryReader"]
 
@@ -66,7 +70,9 @@ class LibraryReader:
         self.close()
 
     def close(self) -> None:
-        """Close the catalog. The library stays as it is."""
+        """Close the catalog and the ledger of links. The library stays as it is."""
+        if "_links" in self.__dict__:
+            self._links.close()
         self._books.catalog.close()
 
     @property
@@ -115,7 +121,12 @@ class LibraryReader:
 
         def find(catalog: Catalog) -> tuple[SearchHits, list[Manifest]]:
             hits = search_models(
-                catalog.connection, query, limit=limit, offset=offset, facets=facets
+                catalog.connection,
+                query,
+                limit=limit,
+                offset=offset,
+                facets=facets,
+                linked=self._linked,
             )
             return hits, catalog.by_rowids(hits.rowids)
 
@@ -155,9 +166,24 @@ class LibraryReader:
         """Where a file of a model lies. It is write-protected; do not change it."""
         return self._books.store.content_path(model.id) / file.path
 
+    @cached_property
+    def _links(self) -> "LinkKeeper":
+        from modelcellar.links.keeper import LinkKeeper
+        from modelcellar.links.place import Place
+        from modelcellar.search.search_models import matching_ids
+
+        def find(query: str) -> list[str]:
+            return self._read(lambda catalog: matching_ids(catalog.connection, query))
+
+        place = Place(self.path.resolve(), find)
+        return LinkKeeper(place, self.library_id, lock_timeout_s=self._settings.lock_timeout_s)
+
     @property
     def _books(self) -> Bookkeeper:
         return self._whole.books
+
+    def _linked(self) -> list[tuple[str, str]]:
+        return self._links.ledger.model_apps() if self._links.is_used else []
 
     def _resolve(self, text: str) -> Manifest:
         found = self._read(lambda catalog: catalog.resolve(text))

@@ -52,6 +52,7 @@ def command(
     size>4GB params<=8B           decimal units; GiB is binary
     added:<30d verified:no        ages (h d w m y), days (added>2026-01-31)
     is:broken is:duplicate        is:pending: not looked up yet
+    app:comfyui is:unused         linked there; linked nowhere
     path:unet/ sort:size-         sort by name, size, added, params, verified
 
     \b

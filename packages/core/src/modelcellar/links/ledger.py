@@ -109,6 +109,11 @@ class Ledger:
         """The links that are ours, in order of their targets; of one application or model."""
         return self._links("links", app, model_id)
 
+    def model_apps(self) -> list[tuple[str, str]]:
+        """Each model that has links, with the name of each application that they are in."""
+        statement = "SELECT DISTINCT model_id, app FROM links"
+        return self._file.read(lambda file: [(m, a) for m, a in all_rows(file, statement)])
+
     def intents(self) -> list[Link]:
         """Links that a process was about to make and did not say that it did."""
         return self._links("intents", None, None)

@@ -22,6 +22,7 @@ __all__ = [
     "TEXT_COLUMNS",
     "Condition",
     "SqlValue",
+    "asks_for_links",
     "kind_words",
     "part_of",
     "problem_of",
@@ -100,6 +101,13 @@ def sql_of(condition: Condition, *, excluded: bool, now: datetime) -> Sql | None
         f"({text}) IS NOT TRUE" if excluded else f"({text})",
         [value for _, values in ways for value in values],
     )
+
+
+def asks_for_links(condition: Condition) -> bool:
+    """Whether the table of links has to be there (:mod:`modelcellar.search.linked`)."""
+    if condition.field == "is":
+        return any(value.lower() == "unused" for value in condition.values)
+    return condition.field == "app"
 
 
 def kind_words(condition: Condition) -> list[str]:
@@ -188,12 +196,23 @@ _STATES = {
     ),
     "broken": "v.damaged_at IS NOT NULL",
     "pending": "v.looked_up_at IS NULL",
+    "unused": "v.model NOT IN (SELECT model FROM temp.linked)",
 }
 
 
 def _is(operator: str, value: str, _: datetime) -> Sql | None:
     state = _STATES.get(value.lower())
     return None if operator or state is None else (state, [])
+
+
+def _app(operator: str, value: str, _: datetime) -> Sql | None:
+    if operator or not value.strip():
+        return None
+    key = value.strip().lower()
+    return "v.model IN (SELECT model FROM temp.linked WHERE app >= ? AND app < ?)", [
+        key,
+        key + LAST,
+    ]
 
 
 def _hash(operator: str, value: str, _: datetime) -> Sql | None:
@@ -255,7 +274,9 @@ FIELDS: Mapping[str, Field] = {
     "verified": Field("yes, no, an age or a day: verified:no, verified:<30d", _verified),
     "hash": Field(f"{MIN_DIGEST_DIGITS} or more digits of a digest: hash:ab12cd", _hash),
     "path": Field("a part of the path of a file: path:unet/", _path),
-    "is": Field("duplicate, broken (damaged) or pending (nobody was asked yet)", _is),
+    "app": Field("the beginning of an application's name: app:comfyui", _app),
+    "is": Field("duplicate, broken (damaged), pending (nobody was asked yet) or unused (no links)",
+                _is),
 }  # fmt: skip
 """Every field by its name."""
 

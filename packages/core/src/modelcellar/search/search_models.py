@@ -10,6 +10,7 @@ import apsw
 from modelcellar.search.conditions import MIN_INSIDE, where_of
 from modelcellar.search.facets import Facet, counted
 from modelcellar.search.found import Found
+from modelcellar.search.linked import Linked, lay_out
 from modelcellar.search.listing import listed
 from modelcellar.search.parser import Query, parse_query
 from modelcellar.search.ranking import matches_of, ranked, settled
@@ -47,6 +48,7 @@ def search_models(
     limit: int,
     offset: int = 0,
     facets: bool = False,
+    linked: Linked | None = None,
     now: datetime | None = None,
 ) -> SearchHits:
     """The models that ``text`` finds, `offset` of them left out and at most ``limit`` given.
@@ -55,6 +57,7 @@ def search_models(
     more than 2,000 matches the first 2,000 are ranked and the others follow. When few are found,
     names that hold the words inside others follow. What has no words, and ``or`` between
     conditions, is listed by name. Needs `fts5.migrate_to_fts5`. Any text is fine.
+    ``linked`` is asked only where a condition is about links.
 
     Raises:
         ValueError: ``limit`` or ``offset`` is negative.
@@ -65,9 +68,9 @@ def search_models(
     query = parse_query(text)
     now = datetime.now(UTC) if now is None else now
     with connection:  # One view of the data for the count, the page and the facets.
-        found = _found(
-            connection, settled(connection, query), text, now, limit=limit, offset=offset
-        )
+        lay_out(connection, query, linked)
+        usual = settled(connection, query)
+        found = _found(connection, usual, text, now, limit=limit, offset=offset)
         counts = counted(connection, found) if facets else ()
         meant = None if found.total else _meant(connection, text, query, now)
     return SearchHits(found.total, found.rowids, query.notes, meant, counts)
@@ -127,7 +130,9 @@ def matching_ids(
 
     For decisions rather than for people: whether a model is in never depends on how many are.
     """
-    where = where_of(parse_query(text), datetime.now(UTC) if now is None else now)
+    query = parse_query(text)
+    lay_out(connection, query, None)
+    where = where_of(query, datetime.now(UTC) if now is None else now)
     condition = f"WHERE {where.sql}" if where.sql else ""
     rows = connection.execute(
         "SELECT id FROM models WHERE rowid IN "
