@@ -25,6 +25,8 @@ BENCH_RESULTS = ROOT / "build" / "bench"
 COVERAGE_DATA = ROOT / ".coverage"
 # One of each HTTP stack that the Hub's client has had: requests, httpx, httpx2.
 HUB_CLIENTS = ("0.36.2", "1.33.0", "2.4.0")
+# A test waits for the disk or another process more often than it computes.
+AT_ONCE = ("-n", "logical", "--dist", "worksteal")
 NOT_MEASURED = ("tests/crash", "tests/hashing_ext")
 
 # One folder for everything cargo compiles, so that no session compiles what another one has.
@@ -131,10 +133,10 @@ def run_all_tests(session: nox.Session) -> None:
     session.run("coverage", "erase")
     try:
         ignored = [f"--ignore={folder}" for folder in NOT_MEASURED]
-        session.run("coverage", "run", "-m", "pytest", *ignored)
+        session.run("coverage", "run", "-m", "pytest", *AT_ONCE, *ignored)
     finally:
         session.run("coverage", "combine", "--quiet", silent=True)
-    session.run("pytest", *NOT_MEASURED)
+    session.run("pytest", *AT_ONCE, *NOT_MEASURED)
 
 
 @nox.session
