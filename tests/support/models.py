@@ -9,6 +9,7 @@ from pathlib import Path
 
 GGUF_ALIGNMENT_BYTES = 32
 GGUF_STRING = 8
+GGUF_UINT32 = 4
 
 
 def write_safetensors(
@@ -37,12 +38,22 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_gguf(path: Path, *, seed: int, size_bytes: int = 4096, name: str = "small") -> Path:
-    """One F32 tensor of ``size_bytes`` (a multiple of 32) with an architecture and a name."""
-    values = {"general.architecture": "llama", "general.name": name}
+def write_gguf(
+    path: Path,
+    *,
+    seed: int,
+    size_bytes: int = 4096,
+    name: str = "small",
+    metadata: Mapping[str, str | int] | None = None,
+) -> Path:
+    """One F32 tensor of ``size_bytes`` (a multiple of 32) with an architecture and a name.
+
+    ``metadata`` lays texts and numbers over those two.
+    """
+    values = {"general.architecture": "llama", "general.name": name, **(metadata or {})}
     parts = [b"GGUF", struct.pack("<IQQ", 3, 1, len(values))]
     for key, value in values.items():
-        parts += [_gguf_text(key), struct.pack("<I", GGUF_STRING), _gguf_text(value)]
+        parts += [_gguf_text(key), *_gguf_value(value)]
     parts += [_gguf_text("token_embd.weight"), struct.pack("<IQIQ", 1, size_bytes // 4, 0, 0)]
     head = b"".join(parts)
     head += b"\0" * (-len(head) % GGUF_ALIGNMENT_BYTES)
@@ -109,6 +120,12 @@ def write_hub_cache(folder: Path, repo_id: str, *, seed: int) -> Path:
     (snapshot / "model.safetensors").symlink_to("../../blobs/aaaa")
     (snapshot / "config.json").symlink_to("../../blobs/bbbb")
     return snapshot
+
+
+def _gguf_value(value: str | int) -> tuple[bytes, bytes]:
+    if isinstance(value, str):
+        return struct.pack("<I", GGUF_STRING), _gguf_text(value)
+    return struct.pack("<I", GGUF_UINT32), struct.pack("<I", value)
 
 
 def _gguf_text(text: str) -> bytes:

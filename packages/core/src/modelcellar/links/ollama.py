@@ -31,6 +31,7 @@ __all__ = ["LAYER_FILES", "wishes"]
 LAYER_FILES = ("template", "system", "params", "license")
 """Companions that become layers, under the names that the Hub has for them (huggingface.co/docs/
 hub/ollama), and that models taken from an Ollama store bring along."""
+MAX_LAYER_BYTES = 256 << 10
 UNKNOWN = "unknown"
 MANIFEST_ORDER = 1
 _TYPE = "application/vnd.ollama.image."
@@ -46,6 +47,7 @@ _RENDERERS: Mapping[str, Mapping[str, str]] = {
 }
 """Architectures that ``ollama create`` gives a renderer of its own (``server/create.go``)."""
 _STOPS: Mapping[str, tuple[str, ...]] = {"gemma4": ("<turn|>",)}
+"""What ``ollama create`` has such a model stop at."""
 
 
 def wishes(
@@ -105,7 +107,11 @@ class _Store:
         if isinstance(parts, str):
             yield Unplaced(model.id, parts)
             return
-        layers = list(_layers(model, parts))
+        try:
+            layers = list(_layers(model, parts, self._place.content_path(model.id)))
+        except OSError as error:
+            yield Unplaced(model.id, f"a file beside it cannot be read: {error}")
+            return
         config = _Layer.of_content("config", _config(model, layers))
         for layer in (*layers, config):
             if layer.sha256 not in self._blobs:
@@ -121,7 +127,9 @@ class _Store:
     def _blob(self, model: ModelRecord, layer: _Layer) -> Wish:
         target = self._root / "blobs" / f"sha256-{layer.sha256}"
         if layer.content is not None:
-            return Wish(target, model.id, content=layer.content)
+            # Models share licences and templates; a configuration is of its model alone.
+            owner = model.id if layer.kind == "config" else ""
+            return Wish(target, owner, content=layer.content)
         return Wish(target, model.id, layer.path, self._kinds)
 
     def _name(self, model: ModelRecord, parts: GgufParts) -> StoreName:
@@ -132,24 +140,36 @@ class _Store:
         return name
 
 
-def _layers(model: ModelRecord, parts: GgufParts) -> Iterator[_Layer]:
-    """What a manifest names beside the configuration, in the order that Ollama has."""
+def _layers(model: ModelRecord, parts: GgufParts, folder: Path) -> Iterator[_Layer]:
+    """What a manifest names beside the configuration, in the order that Ollama has.
+
+    Raises:
+        OSError: a companion in ``folder``, where the model's files are, cannot be read.
+    """
     yield _Layer.of_file("model", parts.text)
     for projector in parts.projectors:
         yield _Layer.of_file("projector", projector)
-    beside = {file.path: file for file in model.files if file.path in LAYER_FILES}
-    known = None if _said(model, "chat_template") else prompt_format(model.name)
-    architecture = _said(model, "architecture") or ""
-    if "template" not in beside and known is not None:
-        yield _Layer.of_content("template", known.template.encode())
-    for kind, file in ((kind, beside[kind]) for kind in LAYER_FILES if kind in beside):
-        if file.size_bytes:
-            yield _Layer.of_file(kind, file)
-    stops = _STOPS.get(architecture, ())
-    if not stops and "template" not in beside and known is not None:
-        stops = known.stop
-    if "params" not in beside and stops:
-        yield _Layer.of_content("params", _json({"stop": list(stops)}))
+    contents = _said_by_architecture(model) | _said_by_name(model)
+    for file in model.files:
+        if file.path in LAYER_FILES and 0 < file.size_bytes <= MAX_LAYER_BYTES:
+            contents[file.path] = (folder / file.path).read_bytes()
+    for kind in LAYER_FILES:
+        if kind in contents:
+            yield _Layer.of_content(kind, contents[kind])
+
+
+def _said_by_architecture(model: ModelRecord) -> dict[str, bytes]:
+    stops = _STOPS.get(_said(model, "architecture") or "")
+    return {} if stops is None else {"params": _json({"stop": list(stops)})}
+
+
+def _said_by_name(model: ModelRecord) -> dict[str, bytes]:
+    """How to ask a model that does not say it itself, as all but the oldest do."""
+    has_template = _said(model, "chat_template") or any(f.path == "template" for f in model.files)
+    known = None if has_template else prompt_format(model.name)
+    if known is None:
+        return {}
+    return {"template": known.template.encode(), "params": _json({"stop": list(known.stop)})}
 
 
 def _config(model: ModelRecord, layers: Sequence[_Layer]) -> bytes:
