@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from modelcellar.errors import UsageError
 from modelcellar.link_records import App, Unplaced, Wish
-from modelcellar.links import folders, ollama
+from modelcellar.links import folders, hub_cache, ollama
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset
 from modelcellar.records import ModelRecord
@@ -16,6 +16,7 @@ Layout = Callable[[App, Preset, Sequence[ModelRecord], Place], Iterator[Wish | U
 
 LAYOUTS: Mapping[str, Layout] = {
     "folders": folders.wishes,
+    "hub_cache": hub_cache.wishes,
     "ollama": ollama.wishes,
 }
 """Every layout by the name that presets give it (``layout = "folders"``)."""
