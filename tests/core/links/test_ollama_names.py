@@ -2,7 +2,8 @@
 
 import pytest
 
-from modelcellar.links.ollama_names import StoreName, store_name
+from modelcellar.links.ollama_names import store_name
+from modelcellar.ollama_store import OllamaName
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -39,9 +40,9 @@ def test_every_name_becomes_a_valid_one(name: str) -> None:
 
 
 def test_a_second_one_is_told_apart_within_the_length_of_a_tag() -> None:
-    found = StoreName("m", "t" * 80).apart(DIGEST)
+    found = OllamaName("m", "t" * 80).apart(DIGEST)
     assert found.tag == "t" * 71 + "-01234567"
 
 
 def test_names_that_differ_by_case_are_one() -> None:
-    assert StoreName("Toy", "Q4").key == StoreName("toy", "q4").key
+    assert OllamaName("Toy", "Q4").key == OllamaName("toy", "q4").key

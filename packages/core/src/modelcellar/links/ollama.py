@@ -18,12 +18,13 @@ from pathlib import Path
 from modelcellar.link_records import App, LinkKind, Unplaced, Wish
 from modelcellar.links.gguf_parts import GgufParts, find_gguf
 from modelcellar.links.kinds import link_kinds
-from modelcellar.links.ollama_names import StoreName, store_name
+from modelcellar.links.ollama_names import store_name
 from modelcellar.links.ollama_prompts import prompt_format
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset
 from modelcellar.links.rules import Rules
 from modelcellar.links.shapes import shape_of
+from modelcellar.ollama_store import LAYER_TYPE, OllamaName
 from modelcellar.records import FileRecord, JsonValue, ModelRecord
 
 __all__ = ["LAYER_FILES", "wishes"]
@@ -34,7 +35,6 @@ hub/ollama), and that models taken from an Ollama store bring along."""
 MAX_LAYER_BYTES = 256 << 10
 UNKNOWN = "unknown"
 MANIFEST_ORDER = 1
-_TYPE = "application/vnd.ollama.image."
 _CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _NEMOTRON = {"renderer": "nemotron-3-nano", "parser": "nemotron-3-nano"}
@@ -84,7 +84,7 @@ class _Layer:
 
     def entry(self) -> dict[str, JsonValue]:
         """The layer as manifests name it."""
-        media_type = _CONFIG_TYPE if self.kind == "config" else _TYPE + self.kind
+        media_type = _CONFIG_TYPE if self.kind == "config" else LAYER_TYPE + self.kind
         return {
             "mediaType": media_type,
             "digest": f"sha256:{self.sha256}",
@@ -132,7 +132,7 @@ class _Store:
             return Wish(target, owner, content=layer.content)
         return Wish(target, model.id, layer.path, self._kinds)
 
-    def _name(self, model: ModelRecord, parts: GgufParts) -> StoreName:
+    def _name(self, model: ModelRecord, parts: GgufParts) -> OllamaName:
         name = store_name(model.name, _said(model, "quantization"))
         if name.key in self._names:
             name = name.apart(parts.text.digests.sha256)
