@@ -50,6 +50,18 @@ def write_gguf(
 
     ``metadata`` lays texts and numbers over those two.
     """
+    data = gguf_bytes(seed=seed, size_bytes=size_bytes, name=name, metadata=metadata)
+    return _write(path, data)
+
+
+def gguf_bytes(
+    *,
+    seed: int,
+    size_bytes: int = 4096,
+    name: str = "small",
+    metadata: Mapping[str, str | int] | None = None,
+) -> bytes:
+    """The content of :func:`write_gguf`."""
     values = {"general.architecture": "llama", "general.name": name, **(metadata or {})}
     parts = [b"GGUF", struct.pack("<IQQ", 3, 1, len(values))]
     for key, value in values.items():
@@ -57,7 +69,7 @@ def write_gguf(
     parts += [_gguf_text("token_embd.weight"), struct.pack("<IQIQ", 1, size_bytes // 4, 0, 0)]
     head = b"".join(parts)
     head += b"\0" * (-len(head) % GGUF_ALIGNMENT_BYTES)
-    return _write(path, head + random.Random(seed).randbytes(size_bytes))
+    return head + random.Random(seed).randbytes(size_bytes)
 
 
 def write_lfs_pointer(path: Path) -> Path:

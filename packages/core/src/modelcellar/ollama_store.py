@@ -90,11 +90,12 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """What one manifest says; ``path`` is its own."""
+    """What one manifest says; ``path`` is its own, ``config`` the SHA-256 of its configuration."""
 
     name: OllamaName
     path: Path
     layers: tuple[Layer, ...]
+    config: str | None = None
 
 
 def stored_models(root: Path, *, containing: str = "") -> Iterator[StoredModel]:
@@ -112,10 +113,14 @@ def stored_models(root: Path, *, containing: str = "") -> Iterator[StoredModel]:
         left_bytes -= len(data)
         if containing.encode() not in data:
             continue
-        host, namespace, model, tag = parts
-        layers = tuple(_layers(data))
+        manifest = _object(data)
+        listed = manifest.get("layers")
+        found = map(_layer, listed if isinstance(listed, list) else ())
+        layers = tuple(layer for layer in found if layer is not None)
         if layers:
-            yield StoredModel(OllamaName(model, tag, namespace, host), path, layers)
+            host, namespace, model, tag = parts
+            config = _digest_in(manifest.get("config"))
+            yield StoredModel(OllamaName(model, tag, namespace, host), path, layers, config)
 
 
 def _files(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -133,22 +138,26 @@ def _files(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
                 waiting.append((Path(entry.path), inside))
 
 
-def _layers(data: bytes) -> Iterator[Layer]:
+def _object(data: bytes) -> dict[str, JsonValue]:
     try:
-        manifest = parse_json(data)
+        document = parse_json(data)
     except ValueError:
-        return
-    layers = manifest.get("layers") if isinstance(manifest, dict) else None
-    for layer in layers if isinstance(layers, list) else ():
-        found = _layer(layer) if isinstance(layer, dict) else None
-        if found is not None:
-            yield found
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
-def _layer(layer: dict[str, JsonValue]) -> Layer | None:
-    media_type, digest, size_bytes = (layer.get(key) for key in ("mediaType", "digest", "size"))
+def _digest_in(layer: JsonValue) -> str | None:
+    digest = layer.get("digest") if isinstance(layer, dict) else None
     match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
-    if match is None or not isinstance(media_type, str) or not media_type.startswith(LAYER_TYPE):
+    return match[1] if match is not None else None
+
+
+def _layer(layer: JsonValue) -> Layer | None:
+    sha256 = _digest_in(layer)
+    if sha256 is None:
+        return None
+    media_type, size_bytes = layer.get("mediaType"), layer.get("size")
+    if not isinstance(media_type, str) or not media_type.startswith(LAYER_TYPE):
         return None
     is_size = type(size_bytes) is int and 0 < size_bytes < 2**53
-    return Layer(media_type.removeprefix(LAYER_TYPE), match[1], size_bytes if is_size else None)
+    return Layer(media_type.removeprefix(LAYER_TYPE), sha256, size_bytes if is_size else None)

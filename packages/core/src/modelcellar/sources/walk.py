@@ -12,6 +12,7 @@ from modelcellar.sources.beside import Beside
 from modelcellar.sources.folders import find_model_folder, whole_folder
 from modelcellar.sources.groups import group_files
 from modelcellar.sources.litter import IGNORED_FOLDERS, UNFINISHED, is_inside, is_litter
+from modelcellar.sources.ollama import store_of, store_sources
 from modelcellar.sources.source import (
     NotTaken,
     Source,
@@ -26,6 +27,8 @@ from modelcellar.sources.source import (
 __all__ = ["find_sources"]
 
 CACHE_FOLDERS = frozenset({".no_exist", "blobs", "refs"})
+SHARED_MARKER = ".huggingface-shared-blobs"
+"""Since huggingface_hub 1.32 (``utils/_shared_blobs.py``)."""
 _CACHED = re.compile(r"(?:models|datasets|spaces)--")
 
 Item = Source | NotTaken
@@ -84,6 +87,8 @@ class _Walk:
             yield whole_folder(path, self._exclude)
         elif stat.S_ISDIR(mode):
             yield from self._folder(path)
+        elif path not in self._taken and (root := store_of(path.absolute())) is not None:
+            yield from store_sources(root, only=path.absolute())
         elif path not in self._taken:
             group = self._beside.named_file(path, self._exclude)
             # All parts of a set are refused together, however many of them were named.
@@ -114,6 +119,8 @@ class _Walk:
         names = self._names_in(folder)
         if names is None:
             return []
+        if (root := store_of(folder, names)) is not None:
+            return list(store_sources(root))
         paths = [folder / name for name in sorted(names)]
         below = [path for path in paths if path.is_dir()]
         elsewhere = {*below, *self._data_below}
@@ -142,6 +149,9 @@ class _Walk:
         if {"blobs", "snapshots"} <= names and (_CACHED.match(folder.name) or "refs" in names):
             # The Hugging Face cache: each snapshot links to blobs, which would be found twice.
             names -= CACHE_FOLDERS
+        elif "blobs" in names and (folder / "blobs" / SHARED_MARKER).exists():
+            # The same for blobs that its repositories share, to which theirs are links.
+            names -= {"blobs"}
         return frozenset(
             name
             for name in names
