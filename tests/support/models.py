@@ -134,6 +134,22 @@ def write_hub_cache(folder: Path, repo_id: str, *, seed: int) -> Path:
     return snapshot
 
 
+def write_shared_hub_cache(folder: Path, repo_id: str, name: str, data: bytes) -> Path:
+    """The cache since huggingface_hub 1.32: blobs of the repository lead to those of all."""
+    repository = folder / ("models--" + repo_id.replace("/", "--"))
+    digest, xet_hash = sha256(data), sha256(b"xet" + data)
+    _write(folder / "blobs" / ".huggingface-shared-blobs", b"1\n")
+    _write(folder / "blobs" / xet_hash[:2] / xet_hash, data)
+    _write(folder / "blobs" / xet_hash[:2] / f"{xet_hash}.refs", b"")
+    snapshot = repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    place = snapshot / name
+    for path in (place, repository / "blobs" / digest):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    (repository / "blobs" / digest).symlink_to(f"../../blobs/{xet_hash[:2]}/{xet_hash}")
+    place.symlink_to("../" * (name.count("/") + 2) + f"blobs/{digest}")
+    return place
+
+
 def _gguf_value(value: str | int) -> tuple[bytes, bytes]:
     if isinstance(value, str):
         return struct.pack("<I", GGUF_STRING), _gguf_text(value)
