@@ -1,12 +1,12 @@
-"""Links: making one, what two folders can do, and whether a link is still the one we made.
+"""Links: making one, and what two folders can do.
 
 Nothing that exists is ever replaced, written through or followed, whatever it is, and no kind of
 link stands in for another: what cannot be done is an ``OSError`` and leaves nothing behind.
 """
 
 import errno
-import hashlib
 import os
+import re
 import secrets
 import stat
 import sys
@@ -16,8 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modelcellar.io import hashing
+from modelcellar.io.link_health import is_ours
 from modelcellar.io.surroundings import nearest_existing
-from modelcellar.link_records import Link, LinkHealth, LinkKind, MadeLink
+from modelcellar.link_records import LinkKind, MadeLink
 from modelcellar.records import CopyJob
 
 __all__ = ["create_link", "is_ours", "what_works", "write_new"]
@@ -33,7 +34,6 @@ PROBE_BYTES = 1 << 16
 """More than any file system keeps inside an inode, which some cannot share."""
 
 PROBE_PREFIX = ".modelcellar-probe-"
-READ_BYTES = 1 << 20
 
 
 def create_link(source: Path, target: Path, kind: LinkKind) -> MadeLink:
@@ -48,16 +48,18 @@ def create_link(source: Path, target: Path, kind: LinkKind) -> MadeLink:
         OSError: with errno; ``EXDEV`` and ``EOPNOTSUPP`` where this kind of link is impossible.
         ValueError: ``generated``, which has no source; see `write_new`.
     """
+    if kind is LinkKind.GENERATED:
+        raise ValueError(f"no link: {kind}")
+    if not stat.S_ISREG(source.lstat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(source))
     if kind is LinkKind.HARDLINK:
         os.link(source, target, follow_symlinks=False)
     elif kind is LinkKind.SYMLINK:
         target.symlink_to(_leading(source, target))
     elif kind is LinkKind.REFLINK:
         _reflink(source, target)
-    elif kind is LinkKind.COPY:
-        _copy(source, target)
     else:
-        raise ValueError(f"no link: {kind}")
+        _copy(source, target)
     return _made(target, kind)
 
 
@@ -92,78 +94,6 @@ def what_works(source_folder: Path, target_folder: Path) -> frozenset[LinkKind]:
     if key not in _REMEMBERED:
         _REMEMBERED[key] = frozenset(_working(source, target))
     return _REMEMBERED[key]
-
-
-def is_ours(link: Link, library_root: Path) -> LinkHealth:
-    """What has become of a link that we made; only what an application wrote to is read.
-
-    ``BROKEN``: it is ours, but does not lead to the library's file, as after the library moved.
-    ``SOURCE_GONE`` of a hard link, reflink or copy: it may be the last there is of those bytes.
-
-    Raises:
-        OSError: it cannot be looked at.
-    """
-    if not library_root.is_dir():
-        return LinkHealth.OFFLINE
-    try:
-        found = link.target.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return LinkHealth.MISSING
-    source = library_root / link.source
-    if link.kind is LinkKind.SYMLINK:
-        return _symlink_health(link, found, source)
-    if not stat.S_ISREG(found.st_mode):
-        return LinkHealth.REPLACED
-    original = _lstat(source)
-    if link.kind is LinkKind.HARDLINK:
-        if original is not None and os.path.samestat(found, original):
-            return LinkHealth.OK
-        if not _is_as_made(link, found):
-            return LinkHealth.REPLACED
-        return LinkHealth.SOURCE_GONE if original is None else LinkHealth.BROKEN
-    if not _is_as_made(link, found) and not _has_digest(link, found):
-        return LinkHealth.REPLACED
-    is_written = link.kind is LinkKind.GENERATED
-    return LinkHealth.OK if is_written or original is not None else LinkHealth.SOURCE_GONE
-
-
-def _symlink_health(link: Link, found: os.stat_result, source: Path) -> LinkHealth:
-    if not stat.S_ISLNK(found.st_mode):
-        return LinkHealth.REPLACED
-    if _end_of(link.target) == source.parent.resolve() / source.name:
-        return LinkHealth.SOURCE_GONE if _lstat(source) is None else LinkHealth.OK
-    return LinkHealth.BROKEN if _is_as_made(link, found) else LinkHealth.REPLACED
-
-
-def _end_of(target: Path) -> Path:
-    """What a symlink says it leads to; the last name is not followed, be it a link itself."""
-    end = target.parent / target.readlink()
-    return end.parent.resolve() / end.name
-
-
-def _lstat(path: Path) -> os.stat_result | None:
-    try:
-        return path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _is_as_made(link: Link, found: os.stat_result) -> bool:
-    # Not the device: its number changes from one mount to the next. The time that a file was
-    # written goes with its inode, which a file system hands out again.
-    made = (link.inode, link.mtime_ns)
-    is_size_kept = link.kind is LinkKind.SYMLINK or found.st_size == link.size_bytes
-    return (found.st_ino, found.st_mtime_ns) == made and is_size_kept
-
-
-def _has_digest(link: Link, found: os.stat_result) -> bool:
-    if found.st_size != link.size_bytes:
-        return False
-    digest = hashlib.sha256()
-    with link.target.open("rb") as file:
-        while data := file.read(READ_BYTES):
-            digest.update(data)
-    return digest.hexdigest() == link.sha256
 
 
 def _made(target: Path, kind: LinkKind) -> MadeLink:
@@ -229,7 +159,7 @@ def _make_writable(path: Path) -> None:
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
     """A free name beside ``target``; what is left under it goes away at the end."""
-    staged = target.with_name(f"{STAGED_PREFIX}{secrets.token_hex(8)}.partial")
+    staged = target.with_name(f"{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(8)}.partial")
     try:
         yield staged
     finally:
@@ -242,12 +172,36 @@ def _publish(staged: Path, target: Path) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
 
 
+_LITTER = re.compile(rf"{re.escape(STAGED_PREFIX)}(?:probe-)?([0-9]+)-.*")
 _REMEMBERED: dict[tuple[Path, int, Path, int], frozenset[LinkKind]] = {}
 
 
+def _tidy(folder: Path) -> None:
+    """Remove what processes of this machine left there that were killed while they tried links."""
+    if sys.platform == "win32":
+        return  # where asking whether a process lives may end it
+    with suppress(OSError):
+        for left in folder.glob(f"{STAGED_PREFIX}*"):
+            found = _LITTER.fullmatch(left.name)
+            if found is not None and not _is_alive(int(found[1])):
+                left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
+
+
 def _working(source: Path, target: Path) -> Iterator[LinkKind]:
+    _tidy(source)
+    _tidy(target)
     # A symlink needs no room, which a disk that is full may not have.
-    if _is_possible(target, target, LinkKind.SYMLINK):
+    if _takes_symlinks(target):
         yield LinkKind.SYMLINK
     with suppress(OSError), _probe_file(target) as here:
         yield from (LinkKind.COPY, LinkKind.GENERATED)
@@ -266,25 +220,40 @@ def _working(source: Path, target: Path) -> Iterator[LinkKind]:
 
 @contextmanager
 def _probe_file(folder: Path) -> Iterator[Path]:
-    number, name = tempfile.mkstemp(prefix=PROBE_PREFIX, dir=folder)
+    number, name = tempfile.mkstemp(prefix=f"{PROBE_PREFIX}{os.getpid()}-", dir=folder)
     try:
         with os.fdopen(number, "wb") as file:
             file.write(bytes(PROBE_BYTES))
         yield Path(name)
     finally:
-        Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
+
+
+def _takes_symlinks(folder: Path) -> bool:
+    link = _probe_name(folder)
+    try:
+        link.symlink_to(folder.resolve(), target_is_directory=True)
+    except OSError:
+        return False
+    # On NTFS under some settings, and on some network shares, it is a file with a path in it.
+    try:
+        return link.is_symlink() and link.samefile(folder)
+    finally:
+        link.unlink()
 
 
 def _is_possible(source: Path, folder: Path, kind: LinkKind) -> bool:
-    target = folder / f"{PROBE_PREFIX}{secrets.token_hex(8)}"
+    target = _probe_name(folder)
     try:
         create_link(source, target, kind)
     except OSError:
         return False
-    # NTFS of some mounts makes a file of a symlink, and some network shares copy for a hard link.
+    # Some network shares copy when they are asked for a hard link.
     try:
-        if kind is LinkKind.SYMLINK:
-            return target.is_symlink() and target.samefile(source)
         return target.samefile(source) is (kind is LinkKind.HARDLINK)
     finally:
         target.unlink()
+
+
+def _probe_name(folder: Path) -> Path:
+    return folder / f"{PROBE_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"

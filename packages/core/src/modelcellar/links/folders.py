@@ -181,4 +181,4 @@ def _filled(folder: str, model: ModelRecord) -> str:
         publisher, repository = repo_id.split("/")
     else:
         publisher, repository = NOBODY, name
-    return folder.format(name=name, publisher=publisher, repository=repository)
+    return folder.format_map({"name": name, "publisher": publisher, "repository": repository})

@@ -5,7 +5,6 @@ The keys are those of :class:`modelcellar.links.preset_values.Preset`, and ``ext
 
 import difflib
 import re
-import string
 import tomllib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -24,6 +23,7 @@ PLACEHOLDERS = ("name", "publisher", "repository")
 """What may stand in braces in a folder."""
 
 _TYPES = (*(kind.value for kind in ModelType), ANY_TYPE)
+_BRACES = re.compile(r"\{([^{}]*)\}")
 _TOKEN = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _Reader = Callable[[object], JsonValue]
 
@@ -59,10 +59,9 @@ def check_folder(value: str) -> str | None:
     """What is wrong with a folder inside an application's root; None if nothing is."""
     if value in ("", "."):
         return None
-    try:
-        names = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
-        filled = value.format_map(dict.fromkeys(names, "x"))
-    except (ValueError, IndexError, KeyError, AttributeError):
+    names = _BRACES.findall(value)
+    filled = _BRACES.sub("x", value)
+    if "{" in filled or "}" in filled:
         return f"{value!r} has a brace without its pair"
     for name in names:
         if name not in PLACEHOLDERS:
