@@ -139,7 +139,8 @@ def write_ollama_store(root: Path, name: str, layers: dict[str, bytes]) -> dict[
     """A model as ``ollama pull`` leaves it, under ``host/namespace/model/tag``; its blobs."""
     found: dict[str, Path] = {}
     entries = []
-    config = {"model_format": "gguf", "model_family": "llama", "architecture": "amd64"}
+    config = {"model_format": "gguf", "model_family": "llama", "model_families": ["llama"]}
+    config |= {"model_type": "7B", "file_type": "F32", "architecture": "amd64", "os": "linux"}
     for kind, data in {"config": json.dumps(config).encode(), **layers}.items():
         digest = hashlib.sha256(data).hexdigest()
         found[kind] = root / "blobs" / f"sha256-{digest}"
