@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from modelcellar.errors import UsageError
 from modelcellar.link_records import App, Unplaced, Wish
-from modelcellar.links import config_files, folders, hub_cache, image_configs, ollama
+from modelcellar.links import config_files, folders, hub_cache, image_configs, invokeai, ollama
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset
 from modelcellar.records import ModelRecord
@@ -19,6 +19,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "comfyui_yaml": image_configs.comfyui_yaml,
     "fooocus_config": image_configs.fooocus_config,
     "hub_cache": hub_cache.wishes,
+    "invokeai": invokeai.wishes,
     "jan": config_files.jan,
     "koboldcpp_configs": config_files.koboldcpp_configs,
     "ollama": ollama.wishes,
