@@ -33,13 +33,15 @@ def find_gguf(model: ModelRecord, place: Place) -> GgufParts | str:
     if not found:
         kinds = sorted({f.format.value for f in files if f.format is not FileFormat.UNKNOWN})
         return f"its weights are {', '.join(kinds) or 'of an unknown format'}, only GGUF is taken"
+    if len(found) == 1:
+        return GgufParts(found[0])
     parts = sum(parse_name(file.path).shard is not None for file in found)
     if parts > 1:
         return (
             f"it is split into {parts} files, one is wanted: "
             "join them with `llama-gguf-split --merge` and import the result"
         )
-    projectors = _projectors(model, found, place) if len(found) > 1 else ()
+    projectors = _projectors(model, found, place)
     texts = [file for file in found if file not in projectors]
     if len(texts) != 1:
         return f"it has {len(texts)} GGUF files that may be the model, one is wanted"

@@ -63,7 +63,7 @@ def wishes(
                     standing.add(target)
                     yield Wish(target, model.id, file.path, kinds)
         # Of several commits "main" is the one that came in last.
-        main = repository / "refs" / "main"
+        main = repository / "refs/main"
         content = origin.commit.encode()
         if main not in newest or newest[main].content != content:
             newest[main] = Wish(main, model.id, content=content, order=REFS_ORDER)
@@ -106,8 +106,8 @@ def _origin(model: ModelRecord) -> _Origin | str:
 
 
 def _targets(repository: Path, commit: str, path: str, file: FileRecord) -> Iterator[Path]:
-    yield repository / "snapshots" / commit / path
+    yield repository / f"snapshots/{commit}/{path}"
     # Small files go by git's name for them, and whether one is small is up to its repository.
     sha256 = getattr(file.digests, "sha256", None)
     if file.format is not FileFormat.UNKNOWN and sha256 is not None:
-        yield repository / "blobs" / sha256
+        yield repository / f"blobs/{sha256}"

@@ -94,7 +94,8 @@ class _Layer:
 
 class _Store:
     def __init__(self, app: App, preset: Preset, place: Place) -> None:
-        self._root: Path = app.root
+        self._blobs_folder: Path = app.root / "blobs"
+        self._manifests_folder: Path = app.root / "manifests"
         self._kinds: tuple[LinkKind, ...] = link_kinds(app, preset)
         self._rules = Rules(app, preset, place)
         self._place = place
@@ -118,14 +119,14 @@ class _Store:
                 self._blobs.add(layer.sha256)
                 yield self._blob(model, layer)
         yield Wish(
-            self._root.joinpath("manifests", *self._name(model, parts).parts),
+            self._manifests_folder / "/".join(self._name(model, parts).parts),
             model.id,
             content=_manifest(config, layers),
             order=MANIFEST_ORDER,
         )
 
     def _blob(self, model: ModelRecord, layer: _Layer) -> Wish:
-        target = self._root / "blobs" / f"sha256-{layer.sha256}"
+        target = self._blobs_folder / f"sha256-{layer.sha256}"
         if layer.content is not None:
             # Models share licences and templates; a configuration is of its model alone.
             owner = model.id if layer.kind == "config" else ""
