@@ -82,6 +82,12 @@ def test_folders_that_are_one_to_the_application() -> None:
     ]
 
 
+def test_a_folder_inside_of_one_that_is_shared_may_be_shared_itself() -> None:
+    preset = replace(STEMS, shared=(("a", "b"), ("a/deep", "c")))
+    claims = (("c", "x.pt"), ("a/deep", "x.bin"), ("a", "x.pt"), ("b/other", "y.pt"))
+    assert names_of(preset, *claims) == ["x.pt", f"x-{SECOND}.bin", "x.pt", "y.pt"]
+
+
 def test_more_digits_where_eight_are_taken() -> None:
     names = Names(PATHS, ["a"])
 
