@@ -61,6 +61,12 @@ def test_gguf_elsewhere_is_not_seen_there(shelf: Shelf) -> None:
         ("gpt4all", ModelType.LLM, ["x.gguf", "mmproj.gguf"], "a model of several files"),
         ("textgen", ModelType.LORA, ["x.safetensors"], "has no folder for the type lora"),
         ("textgen", ModelType.LLM, ["config.json", "x.bin"], "takes .safetensors there, not .json"),
+        (
+            "comfyui",
+            ModelType.DIFFUSION_MODEL,
+            ["a-00001-of-00002.safetensors", "a-00002-of-00002.safetensors"],
+            "a model of several files",
+        ),
         ("comfyui", ModelType.LORA, ["a.json", "a.safetensors"], "a model of several files"),
     ],
 )

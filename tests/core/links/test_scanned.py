@@ -68,6 +68,9 @@ def fill(shelf: Shelf) -> None:
     shelf.add(ModelType.DIFFUSION_MODEL, "flux-Q4.gguf")
     shelf.add(ModelType.TEXT_ENCODER, "t5.safetensors")
     shelf.add(ModelType.TEXT_ENCODER, "t5-Q8.gguf")
+    shelf.add(ModelType.TEXT_ENCODER, "qwen-vl.gguf", "mmproj-qwen-vl.gguf")
+    parts = [f"hidream-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    shelf.add(ModelType.DIFFUSION_MODEL, *parts)
     shelf.add(ModelType.LORA, "style.safetensors", companions=("style.png", "style.json"))
     shelf.add(ModelType.LORA, "characters/style.safetensors", companions=("characters/style.png",))
     shelf.add(ModelType.LORA, "style.pt")

@@ -16,7 +16,8 @@ from tests.support.shelf import Shelf
         (["x.safetensors"], [], Shape.SINGLE),
         (["a/b/x.safetensors"], ["a/b/x.png", "a/b/x.json"], Shape.SINGLE),
         (["x.gguf", "mmproj.gguf"], [], Shape.SET),
-        (["a/x-00001-of-00002.gguf", "a/x-00002-of-00002.gguf"], ["a/x.png"], Shape.SET),
+        (["a/x-00001-of-00002.gguf", "a/x-00002-of-00002.gguf"], ["a/x.png"], Shape.PARTS),
+        (["x-00001-of-00001.gguf", "mmproj.gguf"], [], Shape.PARTS),
         # Loaders look for them by their way below one folder.
         (["one/x.safetensors", "two/x.safetensors"], [], Shape.FOLDER),
         (["x.safetensors", "two/x.safetensors"], [], Shape.FOLDER),
