@@ -112,6 +112,19 @@ def test_koboldcpp_gets_a_configuration_for_each_model(
     }
 
 
+def test_koboldcpp_and_jan_are_given_the_first_of_several_parts(
+    library: ModelLibrary, source_folder: Path, root: Path
+) -> None:
+    for number in (2, 1):
+        write_gguf(source_folder / f"big-0000{number}-of-00002.gguf", seed=number)
+    [model] = add(library, source_folder)
+    first = str(library.path / "models" / model.id / "big-00001-of-00002.gguf")
+    placed(library, root, "koboldcpp-configs")
+    placed(library, root, "jan")
+    assert json.loads((root / "big.kcpps").read_bytes()) == {"model_param": first}
+    assert TestJan().read(root)["cellar/big"]["model_path"] == first
+
+
 class TestComfyUI:
     def read(self, root: Path) -> dict[str, list[str]]:
         """Folder key -> what is found below its paths, as ``load_extra_path_config`` reads them."""

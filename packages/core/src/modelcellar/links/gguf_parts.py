@@ -15,10 +15,15 @@ __all__ = ["GgufParts", "find_gguf"]
 
 @dataclass(frozen=True, slots=True)
 class GgufParts:
-    """The file with the language model, and the ``mmproj`` beside it that lets it see or hear."""
+    """The file with the language model, and the ``mmproj`` beside it that lets it see or hear.
+
+    Of a model in numbered parts ``text`` is the first, which programs are given; ``count`` is how
+    many there are.
+    """
 
     text: FileRecord
     projectors: tuple[FileRecord, ...] = ()
+    count: int = 1
 
 
 def find_gguf(model: ModelRecord, place: Place) -> GgufParts | str:
@@ -35,12 +40,11 @@ def find_gguf(model: ModelRecord, place: Place) -> GgufParts | str:
         return f"its weights are {', '.join(kinds) or 'of an unknown format'}, only GGUF is taken"
     if len(found) == 1:
         return GgufParts(found[0])
-    parts = sum(parse_name(file.path).shard is not None for file in found)
-    if parts > 1:
-        return (
-            f"it is split into {parts} files, one is wanted: "
-            "join them with `llama-gguf-split --merge` and import the result"
-        )
+    shards = {file: parse_name(file.path).shard for file in found}
+    parts = sorted((shard, file.path, file) for file, shard in shards.items() if shard is not None)
+    rest = [file for file, shard in shards.items() if shard is None]
+    if parts:
+        return GgufParts(parts[0][2], tuple(rest), len(parts))
     projectors = _projectors(model, found, place)
     texts = [file for file in found if file not in projectors]
     if len(texts) != 1:

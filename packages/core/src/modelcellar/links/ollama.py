@@ -35,6 +35,7 @@ hub/ollama), and that models taken from an Ollama store bring along."""
 MAX_LAYER_BYTES = 256 << 10
 UNKNOWN = "unknown"
 MANIFEST_ORDER = 1
+ONE_WANTED = "one is wanted: join them with `llama-gguf-split --merge` and import the result"
 _CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _NEMOTRON = {"renderer": "nemotron-3-nano", "parser": "nemotron-3-nano"}
@@ -105,6 +106,8 @@ class _Store:
     def wishes(self, model: ModelRecord) -> Iterator[Wish | Unplaced]:
         spot = self._rules.spot(model, shape_of(model))
         parts = spot if isinstance(spot, str) else find_gguf(model, self._place)
+        if not isinstance(parts, str) and parts.count > 1:
+            parts = f"it is split into {parts.count} files, {ONE_WANTED}"
         if isinstance(parts, str):
             yield Unplaced(model.id, parts)
             return
