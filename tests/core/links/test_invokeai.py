@@ -133,3 +133,33 @@ def test_the_plan_says_what_the_server_takes(
     reasons = list(plan.reasons.values())
     assert sum("http://127.0.0.1:9090 takes it in place" in one for one in reasons) == len(models)
     assert sum("no models of the type llm" in one for one in reasons) == 1
+
+
+def test_a_sync_asks_the_server_and_says_what_it_said(
+    library: ModelLibrary, models: list[ModelRecord], tmp_path: Path, home: Path
+) -> None:
+    root = tmp_path / "invokeai"
+    root.mkdir()
+    presets = home / "config" / "modelcellar" / "presets"
+    presets.mkdir(parents=True)
+
+    async def main() -> None:
+        server = Server()
+        async with serve(server) as running:
+            text = f'extends = "invokeai"\n[options]\nserver = "{running.origin}/"\n'
+            (presets / "mine.toml").write_text(text)
+            library.applications.add("mine", root)
+            plan = await asyncio.to_thread(library.sync, dry_run=True)
+            assert running.received == []
+            done = await asyncio.to_thread(library.sync)
+            again = await asyncio.to_thread(library.sync)
+        assert all("takes it in place" in one.reason for one in plan.actions)
+        told = [[one.reason for one in report.actions] for report in (done, again)]
+        assert told == [
+            ["the server is taking it in place"] * 2,
+            ["the server has it in place"] * 2,
+        ]
+        assert len(server.models) == 1 + len(models)
+
+    asyncio.run(main())
+    assert list(root.iterdir()) == []

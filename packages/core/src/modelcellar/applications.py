@@ -1,6 +1,7 @@
 """The applications that are given links: added, synced, looked after and removed again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from modelcellar import journal
@@ -22,6 +23,7 @@ from modelcellar.link_records import (
     Plan,
     SyncReport,
 )
+from modelcellar.links import invokeai
 from modelcellar.links.app_list import app_to_json
 from modelcellar.links.applying import remove_empty_folders
 from modelcellar.links.judging import is_offline
@@ -42,9 +44,10 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 class Applications:
     """What a library does for applications; reached as ``library.applications``."""
 
-    def __init__(self, whole: WholeCatalog, links: LinkKeeper) -> None:
+    def __init__(self, whole: WholeCatalog, links: LinkKeeper, *, offline: bool = False) -> None:
         self._whole = whole
         self._links = links
+        self._is_offline = offline
 
     def list(self) -> tuple[App, ...]:
         """The applications that are given links, by name."""
@@ -183,7 +186,8 @@ class Applications:
                 names: list[JsonValue] = [one.name for one in apps]
                 entry = self._written("sync", {"apps": names, **counts})
             applied = self._applied(plan, entry, on_action)
-        return SyncReport(apps, applied.actions, applied.failures, entry)
+        actions = self._told_servers(apps, applied.actions)
+        return SyncReport(apps, actions, applied.failures, entry)
 
     def links(self, model_id: str | None = None) -> tuple[LinkState, ...]:
         """Every link that is ours, or those of one model, and how each is."""
@@ -214,6 +218,24 @@ class Applications:
             return [manifests.to_record(one) for one in found]
 
         return self._whole.read(find)
+
+    def _told_servers(self, apps: Sequence[App], actions: tuple[Action, ...]) -> tuple[Action, ...]:
+        """Ask the servers that take models in place, and tell in the actions what they said."""
+        presets = {app.name: load_preset(app.preset) for app in apps}
+        asked = [app for app in apps if presets[app.name].layout == invokeai.LAYOUT]
+        if not asked:
+            return actions
+        models, answers = self._models(), {}
+        for app in asked:
+            preset = presets[app.name]
+            found = invokeai.registrations(app, preset, models, self._links.place)
+            wanted = [one for one in found if isinstance(one, invokeai.Registration)]
+            server = invokeai.server_of(preset)
+            for said in invokeai.register_now(server, wanted, offline=self._is_offline):
+                answers[app.name, said.registration.model_id] = said.told
+        return tuple(
+            replace(one, reason=answers.get((one.app, one.model_id), one.reason)) for one in actions
+        )
 
     def _applied(
         self,

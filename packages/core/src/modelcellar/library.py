@@ -261,7 +261,7 @@ class ModelLibrary(LibraryReader):
         """The applications that are given links: added, synced, looked after and removed."""
         from modelcellar.applications import Applications
 
-        return Applications(self._whole, self._links)
+        return Applications(self._whole, self._links, offline=self._settings.offline)
 
     def sync(self, app: str | None = None, *, dry_run: bool = False) -> "SyncReport":
         """Give every application, or one, the links it should have; see :attr:`applications`."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from modelcellar import naming
@@ -19,15 +20,30 @@ from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset
 from modelcellar.links.shapes import main_files
 from modelcellar.network.http import Request, Response
-from modelcellar.network.manager import NetworkManager
 from modelcellar.records import ModelRecord, ModelType
 
-__all__ = ["Outcome", "Registered", "Registration", "register", "registrations", "wishes"]
+if TYPE_CHECKING:
+    from modelcellar.network.manager import NetworkManager
 
+__all__ = [
+    "LAYOUT",
+    "Outcome",
+    "Registered",
+    "Registration",
+    "register",
+    "register_now",
+    "registrations",
+    "server_of",
+    "wishes",
+]
+
+LAYOUT = "invokeai"
 SERVER = "http://127.0.0.1:9090"
 MODELS = "/api/v2/models"
 TIMEOUT_S = 10.0
 DEADLINE_S = 15.0
+LIMIT_S = 300.0
+"""For all requests of one sync."""
 PIPELINE = "model_index.json"
 TAKEN_TYPES = frozenset(
     {
@@ -72,6 +88,17 @@ class Registered:
     outcome: Outcome
     reason: str = ""
 
+    @property
+    def told(self) -> str:
+        """The same in a clause for people."""
+        words = {
+            Outcome.ASKED: "the server is taking it in place",
+            Outcome.PRESENT: "the server has it in place",
+            Outcome.REFUSED: "the server refuses it",
+            Outcome.UNREACHABLE: "the server cannot be asked",
+        }[self.outcome]
+        return f"{words}: {self.reason}" if self.reason else words
+
 
 def wishes(
     app: App, preset: Preset, models: Sequence[ModelRecord], place: Place
@@ -81,8 +108,13 @@ def wishes(
         if isinstance(found, Unplaced):
             yield found
         else:
-            where = preset.options.get("server", SERVER)
+            where = server_of(preset)
             yield Unplaced(found.model_id, f"the server at {where} takes it in place: {found.path}")
+
+
+def server_of(preset: Preset) -> str:
+    """The address of the server, as the preset has it."""
+    return str(preset.options.get("server", SERVER)).rstrip("/")
 
 
 def registrations(
@@ -109,8 +141,24 @@ def _path(model: ModelRecord, folder: Path) -> Path | None:
     return folder / tops[0] if len(tops) == 1 else None
 
 
+def register_now(
+    server: str, wanted: Sequence[Registration], *, offline: bool = False
+) -> tuple[Registered, ...]:
+    """Ask the server in an event loop of its own; as :func:`register`."""
+    # Every plan loads this module, and few ask anybody: the door takes a tenth of a second.
+    import asyncio
+
+    from modelcellar.network.manager import NetworkManager
+
+    async def work() -> tuple[Registered, ...]:
+        async with NetworkManager(offline=offline, limit_s=LIMIT_S) as network:
+            return tuple([one async for one in register(network, server, wanted)])
+
+    return asyncio.run(work())
+
+
 async def register(
-    network: NetworkManager, server: str, wanted: Sequence[Registration]
+    network: "NetworkManager", server: str, wanted: Sequence[Registration]
 ) -> AsyncIterator[Registered]:
     """Ask the server for what it does not have yet; what goes wrong with one stops no other.
 
@@ -134,7 +182,7 @@ async def register(
             yield await _install(network, server, one)
 
 
-async def _present(network: NetworkManager, server: str) -> set[str]:
+async def _present(network: "NetworkManager", server: str) -> set[str]:
     """Where the models are that it has; those in its own folder are relative, and none of ours."""
     response = await network.request(_request("GET", f"{server}{MODELS}/"))
     if response.status != 200:
@@ -151,7 +199,7 @@ async def _present(network: NetworkManager, server: str) -> set[str]:
     }
 
 
-async def _install(network: NetworkManager, server: str, one: Registration) -> Registered:
+async def _install(network: "NetworkManager", server: str, one: Registration) -> Registered:
     query = f"source={quote(os.fsencode(one.path), safe='')}&inplace=true"
     said = {"name": one.name, "description": one.description}
     request = _request("POST", f"{server}{MODELS}/install?{query}", said)
