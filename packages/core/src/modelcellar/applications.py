@@ -25,12 +25,12 @@ from modelcellar.link_records import (
 )
 from modelcellar.links import invokeai
 from modelcellar.links.app_list import app_to_json
-from modelcellar.links.applying import remove_empty_folders
 from modelcellar.links.judging import is_offline
 from modelcellar.links.keeper import LinkKeeper
 from modelcellar.links.layouts import wishes_of
 from modelcellar.links.preset_values import Preset
 from modelcellar.links.presets import load_preset
+from modelcellar.links.removing import remove_empty_folders
 from modelcellar.links.roots import is_root, likely_roots
 from modelcellar.mapper import AppModels, apply_plan, plan_links
 from modelcellar.records import JournalEntry, JsonValue, ModelRecord
