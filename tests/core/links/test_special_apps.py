@@ -78,6 +78,30 @@ class TestOllama:
         assert tree(app) == before
         assert mine["model"].read_bytes() == gguf_bytes(seed=3)
 
+    def test_a_projector_of_two_models_stays_with_the_second(
+        self, library: ModelLibrary, app: Path, source_folder: Path
+    ) -> None:
+        metadata = {"general.architecture": "clip", "general.type": "mmproj"}
+        for seed, name in ((1, "a"), (2, "b")):
+            folder = source_folder / name
+            write_gguf(folder / f"{name}.gguf", seed=seed, metadata={"llama.embedding_length": 64})
+            clip: dict[str, str | int] = {**metadata, "clip.vision.projection_dim": 64}
+            write_gguf(folder / "mmproj-x.gguf", seed=9, metadata=clip)
+        library.import_paths([source_folder], lookup=False)
+        library.applications.add("ollama", app)
+        library.sync()
+        before = tree(app)
+        store = OllamaStore(app)
+        for model, left in zip(library.list_models().models, ("b:latest", "a:latest"), strict=True):
+            library.remove(model.id)
+            [(name, stored)] = store.models().items()
+            assert name == left
+            assert "projector" in stored.layers
+            assert done(library.sync()) == {}
+            library.undo()
+            assert sorted(store.models()) == ["a:latest", "b:latest"]
+            assert tree(app).keys() == before.keys()
+
     def test_a_store_that_it_came_from_keeps_what_it_has(
         self, library: ModelLibrary, tmp_path: Path
     ) -> None:
@@ -150,6 +174,30 @@ class TestHubCache:
         library.applications.remove("hf")
         assert list(app.iterdir()) == []
 
+    def test_what_is_left_of_a_repository_is_still_found_as_main(
+        self, settings: Settings, app: Path, tmp_path: Path
+    ) -> None:
+        offline = replace(settings, offline=True)
+        for seed in (1, 2):
+            data = gguf_bytes(seed=seed)
+            write_shared_hub_cache(tmp_path / "hub", "acme/toy", f"{seed}.gguf", data)
+        with ModelLibrary.create(settings.library, settings=offline) as library:
+            library.import_paths([tmp_path / "hub"], lookup=True)
+            library.applications.add("hf", app)
+            library.sync()
+            before = tree(app)
+            main = app / "models--acme--toy" / "refs" / "main"
+            for model in library.list_models().models:
+                library.remove(model.id)
+                assert main.read_text() == COMMIT
+                assert done(library.sync()) == {}
+                library.undo()
+                assert tree(app) == before
+            for model in library.list_models().models:
+                library.remove(model.id)
+            # A reference without its commit would make the repository corrupt.
+            assert [path for path in app.rglob("*") if not path.is_dir()] == []
+
 
 class TestComfyUI:
     def test_the_list_follows_the_library(
@@ -164,11 +212,11 @@ class TestComfyUI:
         first, second = library.list_models().models
         assert first.id in file.read_text()
         library.remove(first.id)
-        assert done(library.sync()) == {"replace": 1}
+        assert done(library.sync()) == {}
         assert first.id not in file.read_text()
         assert second.id in file.read_text()
         library.remove(second.id)
-        assert done(library.sync()) == {"remove": 1}
+        assert done(library.sync()) == {}
         assert list(app.iterdir()) == []
 
     def test_a_list_of_the_user_stays(

@@ -38,6 +38,8 @@ from modelcellar.records import JournalEntry, JsonValue, ModelRecord
 __all__ = ["Applications"]
 
 CHANGING = (ActionKind.CREATE, ActionKind.REPLACE, ActionKind.REMOVE)
+FOLDERS = "folders"
+"""The layout in which no two models share anything."""
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
@@ -219,6 +221,29 @@ class Applications:
 
         return self._whole.read(find)
 
+    def mend_shared(self, entry: JournalEntry) -> None:
+        """Make good what several models shared and a removal took along with one of them.
+
+        A projector in Ollama's store, the reference to a commit of which another file stays, a list
+        of all models: they belong to whoever is left, and come back as a part of the same change.
+        """
+        if not self._links.is_used:
+            return
+        changes = self._links.ledger.changes(entry.id)
+        lost = {(change.link.app, change.link.target) for change in changes}
+        names = {name for name, _ in lost}
+        names |= {row.app for row in self._links.ledger.links(model_id="")}
+        apps = [app for app in self.list() if app.name in names and _may_share(app)]
+        if not apps:
+            return
+        with self._links.changing():
+            wanted = [
+                one
+                for one in self._plan(tuple(apps)).actions
+                if one.action in CHANGING and (not one.model_id or (one.app, one.target) in lost)
+            ]
+            self._applied(Plan(tuple(wanted)), entry)
+
     def _told_servers(self, apps: Sequence[App], actions: tuple[Action, ...]) -> tuple[Action, ...]:
         """Ask the servers that take models in place, and tell in the actions what they said."""
         presets = {app.name: load_preset(app.preset) for app in apps}
@@ -281,3 +306,11 @@ def _likely_root(preset: Preset) -> Path:
         )
     hint = f" It is {preset.root.hint}." if preset.root.hint else ""
     raise UsageError(f"{preset.title} is not where it usually is", f"Name its folder.{hint}")
+
+
+def _may_share(app: App) -> bool:
+    """Whether models may have something in common there; not known where its preset is gone."""
+    try:
+        return load_preset(app.preset).layout != FOLDERS
+    except UsageError:
+        return False

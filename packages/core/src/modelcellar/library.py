@@ -152,7 +152,9 @@ class ModelLibrary(LibraryReader):
         if dry_run:
             return removal_of(self._books, ids)
         with self._changing():
-            return remove_models(self._books, ids, self._links)
+            entry = remove_models(self._books, ids, self._links)
+            self.applications.mend_shared(entry)
+            return entry
 
     def undo(self, *, dry_run: bool = False) -> JournalEntry:
         """Take the last change back: an import goes to the trash, a removal or edit is restored.
