@@ -1,6 +1,6 @@
 """The applications that are given links: added, synced, looked after and removed again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from modelcellar import journal
@@ -36,6 +36,8 @@ from modelcellar.records import JournalEntry, JsonValue, ModelRecord
 __all__ = ["Applications"]
 
 CHANGING = (ActionKind.CREATE, ActionKind.REPLACE, ActionKind.REMOVE)
+LIST = ""
+"""The model of wishes that are about many: a file that lists where models are."""
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
@@ -143,7 +145,7 @@ class Applications:
             entry = self._written("app remove", {"app": app_to_json(app)})
             rows = ledger.links(name)
             plan = Plan(()) if is_away else self._links.plan_removal(rows)
-            applied = self._applied(plan, entry)
+            applied = self._apply(plan, entry.id)
             remove_empty_folders(ledger, name)
             stay = {action.target for action, _ in applied.failures}
             ledger.gone([row.target for row in rows if row.target not in stay])
@@ -182,7 +184,7 @@ class Applications:
                 counts: dict[str, JsonValue] = {kind.value: plan.count(kind) for kind in CHANGING}
                 names: list[JsonValue] = [one.name for one in apps]
                 entry = self._written("sync", {"apps": names, **counts})
-            applied = self._applied(plan, entry, on_action)
+            applied = self._apply(plan, None if entry is None else entry.id, on_action)
         return SyncReport(apps, applied.actions, applied.failures, entry)
 
     def links(self, model_id: str | None = None) -> tuple[LinkState, ...]:
@@ -203,10 +205,21 @@ class Applications:
         except OSError:
             return LinkHealth.OFFLINE
 
-    def _plan(self, apps: tuple[App, ...]) -> Plan:
+    def write_lists(self, entry_id: str) -> None:
+        """Write files anew that name many models at once, as a part of the change ``entry_id``.
+
+        For whoever holds the links and the library and has just changed which models there are.
+        """
+        listed = {row.app for row in self._links.rows().values() if row.model_id == LIST}
+        apps = tuple(app for app in self.list() if app.name in listed)
+        if apps:
+            plan = self._plan(apps, model_ids=(LIST,))
+            self._apply(plan, entry_id)
+
+    def _plan(self, apps: Sequence[App], *, model_ids: Collection[str] | None = None) -> Plan:
         models = self._models()
         wanted = [AppModels(app, load_preset(app.preset), models) for app in apps]
-        return plan_links(wanted, self._links.rows(), self._links.place)
+        return plan_links(wanted, self._links.rows(), self._links.place, model_ids=model_ids)
 
     def _models(self) -> Sequence[ModelRecord]:
         def find(catalog: Catalog) -> Sequence[ModelRecord]:
@@ -215,17 +228,17 @@ class Applications:
 
         return self._whole.read(find)
 
-    def _applied(
+    def _apply(
         self,
         plan: Plan,
-        entry: JournalEntry | None,
+        entry_id: str | None,
         on_action: Callable[[Action], object] | None = None,
     ) -> Applied:
         return apply_plan(
             plan,
             self._links.ledger,
             self._links.place.root,
-            entry_id=None if entry is None else entry.id,
+            entry_id=entry_id,
             at=self._whole.books.timestamp(),
             on_action=on_action,
         )
