@@ -40,6 +40,8 @@ __all__ = ["Applications"]
 CHANGING = (ActionKind.CREATE, ActionKind.REPLACE, ActionKind.REMOVE)
 FOLDERS = "folders"
 """The layout in which no two models share anything."""
+LIST = ""
+"""The model of wishes that are about many: a file that lists where models are."""
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
@@ -148,7 +150,7 @@ class Applications:
             entry = self._written("app remove", {"app": app_to_json(app)})
             rows = ledger.links(name)
             plan = Plan(()) if is_away else self._links.plan_removal(rows)
-            applied = self._applied(plan, entry)
+            applied = self._apply(plan, entry.id)
             remove_empty_folders(ledger, name)
             stay = {action.target for action, _ in applied.failures}
             ledger.gone([row.target for row in rows if row.target not in stay])
@@ -187,7 +189,7 @@ class Applications:
                 counts: dict[str, JsonValue] = {kind.value: plan.count(kind) for kind in CHANGING}
                 names: list[JsonValue] = [one.name for one in apps]
                 entry = self._written("sync", {"apps": names, **counts})
-            applied = self._applied(plan, entry, on_action)
+            applied = self._apply(plan, None if entry is None else entry.id, on_action)
         actions = self._told_servers(apps, applied.actions)
         return SyncReport(apps, actions, applied.failures, entry)
 
@@ -209,7 +211,26 @@ class Applications:
         except OSError:
             return LinkHealth.OFFLINE
 
-    def _plan(self, apps: tuple[App, ...]) -> Plan:
+    def write_lists(self, entry_id: str) -> None:
+        """Make good what was of several models, as a part of the change ``entry_id``.
+
+        That is a file that lists them all, and what went with one of them and others need as well:
+        a projector in Ollama's store, the reference to a commit of which another file stays. For
+        whoever holds the links and the library and has just changed which models there are.
+        """
+        lost = {(one.link.app, one.link.target) for one in self._links.ledger.changes(entry_id)}
+        names = {name for name, _ in lost}
+        names |= {row.app for row in self._links.rows().values() if row.model_id == LIST}
+        apps = [app for app in self.list() if app.name in names and _may_share(app)]
+        if apps:
+            actions = [
+                one
+                for one in self._plan(apps).actions
+                if one.model_id == LIST or (one.app, one.target) in lost
+            ]
+            self._apply(Plan(tuple(actions)), entry_id)
+
+    def _plan(self, apps: Sequence[App]) -> Plan:
         models = self._models()
         wanted = [AppModels(app, load_preset(app.preset), models) for app in apps]
         return plan_links(wanted, self._links.rows(), self._links.place)
@@ -220,29 +241,6 @@ class Applications:
             return [manifests.to_record(one) for one in found]
 
         return self._whole.read(find)
-
-    def mend_shared(self, entry: JournalEntry) -> None:
-        """Make good what several models shared and a removal took along with one of them.
-
-        A projector in Ollama's store, the reference to a commit of which another file stays, a list
-        of all models: they belong to whoever is left, and come back as a part of the same change.
-        """
-        if not self._links.is_used:
-            return
-        changes = self._links.ledger.changes(entry.id)
-        lost = {(change.link.app, change.link.target) for change in changes}
-        names = {name for name, _ in lost}
-        names |= {row.app for row in self._links.ledger.links(model_id="")}
-        apps = [app for app in self.list() if app.name in names and _may_share(app)]
-        if not apps:
-            return
-        with self._links.changing():
-            wanted = [
-                one
-                for one in self._plan(tuple(apps)).actions
-                if one.action in CHANGING and (not one.model_id or (one.app, one.target) in lost)
-            ]
-            self._applied(Plan(tuple(wanted)), entry)
 
     def _told_servers(self, apps: Sequence[App], actions: tuple[Action, ...]) -> tuple[Action, ...]:
         """Ask the servers that take models in place, and tell in the actions what they said."""
@@ -262,17 +260,17 @@ class Applications:
             replace(one, reason=answers.get((one.app, one.model_id), one.reason)) for one in actions
         )
 
-    def _applied(
+    def _apply(
         self,
         plan: Plan,
-        entry: JournalEntry | None,
+        entry_id: str | None,
         on_action: Callable[[Action], object] | None = None,
     ) -> Applied:
         return apply_plan(
             plan,
             self._links.ledger,
             self._links.place.root,
-            entry_id=None if entry is None else entry.id,
+            entry_id=entry_id,
             at=self._whole.books.timestamp(),
             on_action=on_action,
         )

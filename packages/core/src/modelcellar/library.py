@@ -152,9 +152,8 @@ class ModelLibrary(LibraryReader):
         if dry_run:
             return removal_of(self._books, ids)
         with self._changing():
-            entry = remove_models(self._books, ids, self._links)
-            self.applications.mend_shared(entry)
-            return entry
+            lists = self.applications.write_lists
+            return remove_models(self._books, ids, self._links, write_lists=lists)
 
     def undo(self, *, dry_run: bool = False) -> JournalEntry:
         """Take the last change back: an import goes to the trash, a removal or edit is restored.
