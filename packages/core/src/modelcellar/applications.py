@@ -87,7 +87,8 @@ class Applications:
 
         Args:
             name: what it is called from now on: ``a-z``, digits, ``-_.``.
-            root: its folder; by default the one usual place where it is installed.
+            root: its folder; by default the one usual place where it is installed. Of one that is
+                on the list and not where it was any more: where it is now, with its links.
             preset: how it wants its models laid out; by default the preset of its name.
             link: the only kind of link that it gets, instead of the preset's order.
             only: a search query; only models that it finds are given.
@@ -106,7 +107,8 @@ class Applications:
         for _ in wishes_of(app, chosen, (), self._links.place):
             pass  # says what cannot be meant, whatever models there are
         before = next((one for one in self.list() if one.name == name), None)
-        if before is not None and before.root != root:
+        has_moved = before is not None and before.root != root
+        if before is not None and has_moved and not self._is_away(before):
             raise UsageError(
                 f"{name} is at {before.root} already",
                 f"Give this one another name, or first: cellar app remove {name}",
@@ -116,6 +118,8 @@ class Applications:
         entry = None
         if not dry_run:
             with self._links.changing():
+                if before is not None and has_moved:
+                    self._links.follow(before, app)
                 entry = self._written("app add", details)
                 self._links.ledger.add_app(app)
         notes = chosen.hazards
@@ -137,7 +141,7 @@ class Applications:
         """
         app = self.get(name)
         rows = [row for row in self._links.rows().values() if row.app == name]
-        is_away = is_offline(app, rows)
+        is_away = self._is_away(app)
         if is_away and not forget:
             raise UsageError(
                 f"the folder of {name} is not there: {app.root}",
@@ -204,6 +208,9 @@ class Applications:
             for row in rows.values()
             if model_id in (None, row.model_id)
         )
+
+    def _is_away(self, app: App) -> bool:
+        return is_offline(app, self._links.ledger.links(app.name))
 
     def _health(self, row: Link) -> LinkHealth:
         try:
