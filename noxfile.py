@@ -199,9 +199,14 @@ def hub_clients(session: nox.Session, client: str) -> None:
     Not part of a plain run: it installs what nothing here needs, and takes a minute of waiting.
     Run it after every change of ``tests/support/fake_hub``; when an outcome that is pinned in
     ``tests/fake_hub/client_chaos.py`` is another one, it is the fake that is suspect.
+
+    Afterwards the client reads, and deletes from, a cache that the library has put its links into.
     """
     session.install(f"huggingface_hub=={client}")
     session.run("python", "-m", "tests.fake_hub.client_driver", *session.posargs)
+    if not session.posargs:
+        install_packages(session, *group("test"))
+        session.run("pytest", "tests/core/links/test_hub_cache.py")
 
 
 @nox.session

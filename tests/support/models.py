@@ -9,6 +9,7 @@ from pathlib import Path
 
 GGUF_ALIGNMENT_BYTES = 32
 GGUF_STRING = 8
+GGUF_UINT32 = 4
 
 
 def write_safetensors(
@@ -37,16 +38,38 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_gguf(path: Path, *, seed: int, size_bytes: int = 4096, name: str = "small") -> Path:
-    """One F32 tensor of ``size_bytes`` (a multiple of 32) with an architecture and a name."""
-    values = {"general.architecture": "llama", "general.name": name}
+def write_gguf(
+    path: Path,
+    *,
+    seed: int,
+    size_bytes: int = 4096,
+    name: str = "small",
+    metadata: Mapping[str, str | int] | None = None,
+) -> Path:
+    """One F32 tensor of ``size_bytes`` (a multiple of 32) with an architecture and a name.
+
+    ``metadata`` lays texts and numbers over those two.
+    """
+    data = gguf_bytes(seed=seed, size_bytes=size_bytes, name=name, metadata=metadata)
+    return _write(path, data)
+
+
+def gguf_bytes(
+    *,
+    seed: int,
+    size_bytes: int = 4096,
+    name: str = "small",
+    metadata: Mapping[str, str | int] | None = None,
+) -> bytes:
+    """The content of :func:`write_gguf`."""
+    values = {"general.architecture": "llama", "general.name": name, **(metadata or {})}
     parts = [b"GGUF", struct.pack("<IQQ", 3, 1, len(values))]
     for key, value in values.items():
-        parts += [_gguf_text(key), struct.pack("<I", GGUF_STRING), _gguf_text(value)]
+        parts += [_gguf_text(key), *_gguf_value(value)]
     parts += [_gguf_text("token_embd.weight"), struct.pack("<IQIQ", 1, size_bytes // 4, 0, 0)]
     head = b"".join(parts)
     head += b"\0" * (-len(head) % GGUF_ALIGNMENT_BYTES)
-    return _write(path, head + random.Random(seed).randbytes(size_bytes))
+    return head + random.Random(seed).randbytes(size_bytes)
 
 
 def write_lfs_pointer(path: Path) -> Path:
@@ -109,6 +132,28 @@ def write_hub_cache(folder: Path, repo_id: str, *, seed: int) -> Path:
     (snapshot / "model.safetensors").symlink_to("../../blobs/aaaa")
     (snapshot / "config.json").symlink_to("../../blobs/bbbb")
     return snapshot
+
+
+def write_shared_hub_cache(folder: Path, repo_id: str, name: str, data: bytes) -> Path:
+    """The cache since huggingface_hub 1.32: blobs of the repository lead to those of all."""
+    repository = folder / ("models--" + repo_id.replace("/", "--"))
+    digest, xet_hash = sha256(data), sha256(b"xet" + data)
+    _write(folder / "blobs" / ".huggingface-shared-blobs", b"1\n")
+    _write(folder / "blobs" / xet_hash[:2] / xet_hash, data)
+    _write(folder / "blobs" / xet_hash[:2] / f"{xet_hash}.refs", b"")
+    snapshot = repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    place = snapshot / name
+    for path in (place, repository / "blobs" / digest):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    (repository / "blobs" / digest).symlink_to(f"../../blobs/{xet_hash[:2]}/{xet_hash}")
+    place.symlink_to("../" * (name.count("/") + 2) + f"blobs/{digest}")
+    return place
+
+
+def _gguf_value(value: str | int) -> tuple[bytes, bytes]:
+    if isinstance(value, str):
+        return struct.pack("<I", GGUF_STRING), _gguf_text(value)
+    return struct.pack("<I", GGUF_UINT32), struct.pack("<I", value)
 
 
 def _gguf_text(text: str) -> bytes:

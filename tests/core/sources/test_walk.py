@@ -59,8 +59,21 @@ def test_name_of_a_shared_folder_is_not_a_marker(source_folder: Path) -> None:
 
 def test_two_revisions_in_a_hub_cache_are_two_sources(source_folder: Path) -> None:
     snapshot = write_hub_cache(source_folder, "org/name", seed=1)
-    shutil.copytree(snapshot, snapshot.parent / ("f" * 40), symlinks=True)
+    other = snapshot.parent / ("f" * 40)
+    shutil.copytree(snapshot, other, symlinks=True)
+    (other / "README.md").write_text("It is another one.")
     assert names(source_folder) == ["name", "name"]
+
+
+def test_a_revision_with_the_same_files_is_told_of(source_folder: Path) -> None:
+    snapshot = write_hub_cache(source_folder, "org/name", seed=1)
+    for other in ("0" * 40, "f" * 40):
+        shutil.copytree(snapshot, snapshot.parent / other, symlinks=True)
+    # That of refs/main is the one that is taken.
+    [source, *others] = find_sources([source_folder])
+    assert isinstance(source, Source)
+    assert source.path == snapshot
+    assert [one.error.code for one in others if isinstance(one, NotTaken)] == ["same_files"] * 2
 
 
 @pytest.mark.parametrize("folder", ["shared", "models--mine"])

@@ -1,6 +1,7 @@
 """The applications that are given links: added, synced, looked after and removed again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from modelcellar import journal
@@ -22,13 +23,14 @@ from modelcellar.link_records import (
     Plan,
     SyncReport,
 )
+from modelcellar.links import invokeai
 from modelcellar.links.app_list import app_to_json
-from modelcellar.links.applying import remove_empty_folders
 from modelcellar.links.judging import is_offline
 from modelcellar.links.keeper import LinkKeeper
 from modelcellar.links.layouts import wishes_of
 from modelcellar.links.preset_values import Preset
 from modelcellar.links.presets import load_preset
+from modelcellar.links.removing import remove_empty_folders
 from modelcellar.links.roots import is_root, likely_roots
 from modelcellar.mapper import AppModels, apply_plan, plan_links
 from modelcellar.records import JournalEntry, JsonValue, ModelRecord
@@ -38,15 +40,20 @@ from modelcellar.search.parser import parse_query
 __all__ = ["Applications"]
 
 CHANGING = (ActionKind.CREATE, ActionKind.REPLACE, ActionKind.REMOVE)
+FOLDERS = "folders"
+"""The layout in which no two models share anything."""
+LIST = ""
+"""The model of wishes that are about many: a file that lists where models are."""
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 class Applications:
     """What a library does for applications; reached as ``library.applications``."""
 
-    def __init__(self, whole: WholeCatalog, links: LinkKeeper) -> None:
+    def __init__(self, whole: WholeCatalog, links: LinkKeeper, *, offline: bool = False) -> None:
         self._whole = whole
         self._links = links
+        self._is_offline = offline
 
     def list(self) -> tuple[App, ...]:
         """The applications that are given links, by name."""
@@ -82,7 +89,8 @@ class Applications:
 
         Args:
             name: what it is called from now on: ``a-z``, digits, ``-_.``.
-            root: its folder; by default the one usual place where it is installed.
+            root: its folder; by default the one usual place where it is installed. Of one that is
+                on the list and not where it was any more: where it is now, with its links.
             preset: how it wants its models laid out; by default the preset of its name.
             link: the only kind of link that it gets, instead of the preset's order.
             only: a search query; only models that it finds are given.
@@ -106,7 +114,8 @@ class Applications:
         for _ in wishes_of(app, chosen, (), self._links.place):
             pass  # says what cannot be meant, whatever models there are
         before = next((one for one in self.list() if one.name == name), None)
-        if before is not None and before.root != root:
+        has_moved = before is not None and before.root != root
+        if before is not None and has_moved and not self._is_away(before):
             raise UsageError(
                 f"{name} is at {before.root} already",
                 f"Give this one another name, or first: cellar app remove {name}",
@@ -116,6 +125,8 @@ class Applications:
         entry = None
         if not dry_run:
             with self._links.changing():
+                if before is not None and has_moved:
+                    self._links.follow(before, app)
                 entry = self._written("app add", details)
                 self._links.ledger.add_app(app)
         notes = chosen.hazards
@@ -137,7 +148,7 @@ class Applications:
         """
         app = self.get(name)
         rows = [row for row in self._links.rows().values() if row.app == name]
-        is_away = is_offline(app, rows)
+        is_away = self._is_away(app)
         if is_away and not forget:
             raise UsageError(
                 f"the folder of {name} is not there: {app.root}",
@@ -150,7 +161,7 @@ class Applications:
             entry = self._written("app remove", {"app": app_to_json(app)})
             rows = ledger.links(name)
             plan = Plan(()) if is_away else self._links.plan_removal(rows)
-            applied = self._applied(plan, entry)
+            applied = self._apply(plan, entry.id)
             remove_empty_folders(ledger, name)
             stay = {action.target for action, _ in applied.failures}
             ledger.gone([row.target for row in rows if row.target not in stay])
@@ -189,8 +200,9 @@ class Applications:
                 counts: dict[str, JsonValue] = {kind.value: plan.count(kind) for kind in CHANGING}
                 names: list[JsonValue] = [one.name for one in apps]
                 entry = self._written("sync", {"apps": names, **counts})
-            applied = self._applied(plan, entry, on_action)
-        return SyncReport(apps, applied.actions, applied.failures, entry)
+            applied = self._apply(plan, None if entry is None else entry.id, on_action)
+        actions = self._told_servers(apps, applied.actions)
+        return SyncReport(apps, actions, applied.failures, entry)
 
     def links(self, model_id: str | None = None) -> tuple[LinkState, ...]:
         """Every link that is ours, or those of one model, and how each is."""
@@ -204,13 +216,35 @@ class Applications:
             if model_id in (None, row.model_id)
         )
 
+    def _is_away(self, app: App) -> bool:
+        return is_offline(app, self._links.ledger.links(app.name))
+
     def _health(self, row: Link) -> LinkHealth:
         try:
             return is_ours(row, self._links.place.root)
         except OSError:
             return LinkHealth.OFFLINE
 
-    def _plan(self, apps: tuple[App, ...]) -> Plan:
+    def write_lists(self, entry_id: str) -> None:
+        """Make good what was of several models, as a part of the change ``entry_id``.
+
+        That is a file that lists them all, and what went with one of them and others need as well:
+        a projector in Ollama's store, the reference to a commit of which another file stays. For
+        whoever holds the links and the library and has just changed which models there are.
+        """
+        lost = {(one.link.app, one.link.target) for one in self._links.ledger.changes(entry_id)}
+        names = {name for name, _ in lost}
+        names |= {row.app for row in self._links.rows().values() if row.model_id == LIST}
+        apps = [app for app in self.list() if app.name in names and _may_share(app)]
+        if apps:
+            actions = [
+                one
+                for one in self._plan(apps).actions
+                if one.model_id == LIST or (one.app, one.target) in lost
+            ]
+            self._apply(Plan(tuple(actions)), entry_id)
+
+    def _plan(self, apps: Sequence[App]) -> Plan:
         models = self._models()
         wanted = [AppModels(app, load_preset(app.preset), models) for app in apps]
         return plan_links(wanted, self._links.rows(), self._links.place)
@@ -222,17 +256,35 @@ class Applications:
 
         return self._whole.read(find)
 
-    def _applied(
+    def _told_servers(self, apps: Sequence[App], actions: tuple[Action, ...]) -> tuple[Action, ...]:
+        """Ask the servers that take models in place, and tell in the actions what they said."""
+        presets = {app.name: load_preset(app.preset) for app in apps}
+        asked = [app for app in apps if presets[app.name].layout == invokeai.LAYOUT]
+        if not asked:
+            return actions
+        models, answers = self._models(), {}
+        for app in asked:
+            preset = presets[app.name]
+            found = invokeai.registrations(app, preset, models, self._links.place)
+            wanted = [one for one in found if isinstance(one, invokeai.Registration)]
+            server = invokeai.server_of(preset)
+            for said in invokeai.register_now(server, wanted, offline=self._is_offline):
+                answers[app.name, said.registration.model_id] = said.told
+        return tuple(
+            replace(one, reason=answers.get((one.app, one.model_id), one.reason)) for one in actions
+        )
+
+    def _apply(
         self,
         plan: Plan,
-        entry: JournalEntry | None,
+        entry_id: str | None,
         on_action: Callable[[Action], object] | None = None,
     ) -> Applied:
         return apply_plan(
             plan,
             self._links.ledger,
             self._links.place.root,
-            entry_id=None if entry is None else entry.id,
+            entry_id=entry_id,
             at=self._whole.books.timestamp(),
             on_action=on_action,
         )
@@ -266,3 +318,11 @@ def _likely_root(preset: Preset) -> Path:
         )
     hint = f" It is {preset.root.hint}." if preset.root.hint else ""
     raise UsageError(f"{preset.title} is not where it usually is", f"Name its folder.{hint}")
+
+
+def _may_share(app: App) -> bool:
+    """Whether models may have something in common there; not known where its preset is gone."""
+    try:
+        return load_preset(app.preset).layout != FOLDERS
+    except UsageError:
+        return False

@@ -151,7 +151,8 @@ class ModelLibrary(LibraryReader):
         if dry_run:
             return removal_of(self._books, ids)
         with self._changing():
-            return remove_models(self._books, ids, self._links)
+            lists = self.applications.write_lists
+            return remove_models(self._books, ids, self._links, write_lists=lists)
 
     def undo(self, *, dry_run: bool = False) -> JournalEntry:
         """Take the last change back: an import goes to the trash, a removal or edit is restored.
@@ -260,7 +261,7 @@ class ModelLibrary(LibraryReader):
         """The applications that are given links: added, synced, looked after and removed."""
         from modelcellar.applications import Applications
 
-        return Applications(self._whole, self._links)
+        return Applications(self._whole, self._links, offline=self._settings.offline)
 
     def sync(self, app: str | None = None, *, dry_run: bool = False) -> "SyncReport":
         """Give every application, or one, the links it should have; see :attr:`applications`."""

@@ -91,7 +91,8 @@ class Wish:
 
     ``path`` is the file's path inside its model. ``kinds`` are the allowed links, the best first;
     empty with ``content``. ``order``: wishes with a higher number are made after all with a lower
-    one (Ollama's manifest after its blobs).
+    one (Ollama's manifest after its blobs). ``model_id`` is empty for ``content`` that is of no
+    one model: a licence that several of them share, a list of all of them.
     """
 
     target: Path

@@ -27,6 +27,12 @@ def origins(sources: Iterable[tuple[str, Source]]) -> dict[str, list[tuple[str, 
 
 def delete_originals(source: Source) -> ErrorInfo | None:
     """Delete what was moved, all of it or nothing, only while it is still what was copied."""
+    if source.kept_by:
+        return ErrorInfo(
+            "original_kept",
+            f"imported, but {naming.display(source.name)} stays in the store of {source.kept_by}",
+            f"Remove it there, with {source.kept_by} itself.",
+        )
     try:
         for file in source.files:
             file.check_unchanged()

@@ -58,6 +58,7 @@ def test_every_architecture_of_the_table(name: str) -> None:
 )
 def test_type_and_family(name: str, expected: tuple[str, str]) -> None:
     found = told(architecture(name))
+    assert found["architecture"] == name
     assert (found["type"], found["family"]) == expected
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from modelcellar.errors import UsageError
 from modelcellar.link_records import App, Unplaced, Wish
-from modelcellar.links import folders
+from modelcellar.links import config_files, folders, hub_cache, image_configs, invokeai, ollama
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset
 from modelcellar.records import ModelRecord
@@ -16,6 +16,13 @@ Layout = Callable[[App, Preset, Sequence[ModelRecord], Place], Iterator[Wish | U
 
 LAYOUTS: Mapping[str, Layout] = {
     "folders": folders.wishes,
+    "comfyui_yaml": image_configs.comfyui_yaml,
+    "fooocus_config": image_configs.fooocus_config,
+    "hub_cache": hub_cache.wishes,
+    "invokeai": invokeai.wishes,
+    "jan": config_files.jan,
+    "koboldcpp_configs": config_files.koboldcpp_configs,
+    "ollama": ollama.wishes,
 }
 """Every layout by the name that presets give it (``layout = "folders"``)."""
 

@@ -90,6 +90,8 @@ class Source:
     findings: Mapping[str, Finding] = field(default_factory=dict)
     behind_link: bool = False
     """Met by following a link in the folder the user named: not a part of that folder."""
+    kept_by: str = ""
+    """The program whose store the files are in, which would miss them: they are never moved."""
 
     @property
     def weights(self) -> tuple[SourceFile, ...]:

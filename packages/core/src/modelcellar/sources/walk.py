@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from modelcellar.io.bounded import read_bytes
 from modelcellar.records import FileFormat
 from modelcellar.sources.beside import Beside
 from modelcellar.sources.folders import find_model_folder, whole_folder
 from modelcellar.sources.groups import group_files
 from modelcellar.sources.litter import IGNORED_FOLDERS, UNFINISHED, is_inside, is_litter
+from modelcellar.sources.ollama import store_of, store_sources
 from modelcellar.sources.source import (
     NotTaken,
     Source,
@@ -26,6 +28,10 @@ from modelcellar.sources.source import (
 __all__ = ["find_sources"]
 
 CACHE_FOLDERS = frozenset({".no_exist", "blobs", "refs"})
+SNAPSHOTS = "snapshots"
+MAX_REFERENCE_BYTES = 4096
+SHARED_MARKER = ".huggingface-shared-blobs"
+"""Since huggingface_hub 1.32 (``utils/_shared_blobs.py``)."""
 _CACHED = re.compile(r"(?:models|datasets|spaces)--")
 
 Item = Source | NotTaken
@@ -52,6 +58,7 @@ class _Walk:
         self._taken: set[Path] = set()
         self._data_below: set[Path] = set()
         self._beside = Beside()
+        self._cached: dict[frozenset[tuple[str, int, int]], Source] = {}
 
     def run(self, paths: Sequence[Path]) -> Iterator[Item]:
         """All that becomes of ``paths``; what no model takes along is told of at the end."""
@@ -84,6 +91,8 @@ class _Walk:
             yield whole_folder(path, self._exclude)
         elif stat.S_ISDIR(mode):
             yield from self._folder(path)
+        elif path not in self._taken and (root := store_of(path.absolute())) is not None:
+            yield from store_sources(root, only=path.absolute())
         elif path not in self._taken:
             group = self._beside.named_file(path, self._exclude)
             # All parts of a set are refused together, however many of them were named.
@@ -96,7 +105,7 @@ class _Walk:
         while waiting:
             found, behind_link = waiting.pop()
             if isinstance(found, Source):
-                yield replace(found, behind_link=behind_link)
+                yield self._once(replace(found, behind_link=behind_link))
             elif isinstance(found, NotTaken):
                 yield found
             else:
@@ -109,11 +118,23 @@ class _Walk:
                     for item in reversed(inside)
                 ]
 
+    def _once(self, source: Source) -> Item:
+        """The source, unless another commit in the same cache has the very same files."""
+        if SNAPSHOTS not in source.path.parts:
+            return source
+        files = frozenset((f.relative, f.stamp.device, f.stamp.inode) for f in source.files)
+        first = self._cached.setdefault(files, source)
+        if first is source:
+            return source
+        return skipped(source.path, "same_files", f"the same files as {first.path}")
+
     def _look_into(self, folder: Path) -> list[Path | Item]:
         """What becomes of the files in a folder, and the folders that are still to do, by name."""
         names = self._names_in(folder)
         if names is None:
             return []
+        if (root := store_of(folder, names)) is not None:
+            return list(store_sources(root))
         paths = [folder / name for name in sorted(names)]
         below = [path for path in paths if path.is_dir()]
         elsewhere = {*below, *self._data_below}
@@ -129,7 +150,11 @@ class _Walk:
         items += [_not_a_model(file) for file in left]
         for group in groups:
             self._data_below.update(folder / name for name in group.names if "/" in name)
-        found = sorted([*items, *below], key=_path_of)
+        # Of several commits in a cache the one that people use comes first.
+        main = _main_of(folder) if folder.name == SNAPSHOTS else ""
+        found = sorted(
+            [*items, *below], key=lambda item: (_path_of(item).name != main, _path_of(item))
+        )
         return found if whole is None else [whole.item, *found]
 
     def _names_in(self, folder: Path) -> frozenset[str] | None:
@@ -142,11 +167,20 @@ class _Walk:
         if {"blobs", "snapshots"} <= names and (_CACHED.match(folder.name) or "refs" in names):
             # The Hugging Face cache: each snapshot links to blobs, which would be found twice.
             names -= CACHE_FOLDERS
+        elif "blobs" in names and (folder / "blobs" / SHARED_MARKER).exists():
+            # The same for blobs that its repositories share, to which theirs are links.
+            names -= {"blobs"}
         return frozenset(
             name
             for name in names
             if not is_litter(name) and not (name in IGNORED_FOLDERS and (folder / name).is_dir())
         )
+
+
+def _main_of(snapshots: Path) -> str:
+    """The commit that ``refs/main`` names; no name of a file if there is none."""
+    data = read_bytes(snapshots.parent / "refs" / "main", limit_bytes=MAX_REFERENCE_BYTES)
+    return (data or b"").decode(errors="replace").strip()
 
 
 def _path_of(item: Path | Item) -> Path:

@@ -78,6 +78,9 @@ def _judge_one(reading: Reading) -> Iterator[tuple[str, Finding]]:
     architecture = metadata.get("general.architecture")
     if isinstance(architecture, str):
         yield from _type(reading, architecture)
+        # Programs that run it go by this very word; the family is what people call it.
+        if word := clean_text(architecture, 64):
+            yield "architecture", _said("general.architecture", word)
         if family := family_name(architecture):
             sure = Confidence.LIKELY if is_diffusion(architecture) else family_sure(architecture)
             yield "family", _said("general.architecture", family, sure)

@@ -1,16 +1,14 @@
 """Reads records of other tools within bounds, and takes values out of them that fit."""
 
-import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from html import unescape
-from itertools import islice
 from pathlib import Path
 
 from modelcellar.formats import parse_json
 from modelcellar.formats.facts import clean_text
+from modelcellar.io.bounded import MAX_BYTES, entries, is_folder, is_link, read_bytes
 from modelcellar.naming import is_digest, relative_path_problems
 from modelcellar.records import JsonValue
 
@@ -31,37 +29,12 @@ __all__ = [
     "whole_in",
 ]
 
-MAX_BYTES = 4 << 20
 MAX_TEXT_BYTES = 256
 MAX_PLAIN_BYTES = 4096
 MAX_TEXTS = 64
-MAX_LISTED = 50_000
 _COMMIT = re.compile("[0-9a-f]{40}")
 _DIGITS = re.compile("[0-9]{1,15}")
 _TAG = re.compile(r"<[^<>]{0,2000}>")
-
-
-def read_bytes(path: Path, *, limit_bytes: int = MAX_BYTES) -> bytes | None:
-    """All bytes of a regular file; ``None`` if there is none, or it is longer than the limit."""
-    # Without O_NONBLOCK opening a named pipe would wait for a writer.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0))
-    except (OSError, ValueError):
-        # ValueError: a name with a NUL, which no file has.
-        return None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
-            return None
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            # It may have grown since.
-            data = file.read(limit_bytes + 1)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return data if len(data) <= limit_bytes else None
 
 
 def read_object(path: Path, *, limit_bytes: int = MAX_BYTES) -> Mapping[str, JsonValue]:
@@ -72,31 +45,6 @@ def read_object(path: Path, *, limit_bytes: int = MAX_BYTES) -> Mapping[str, Jso
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """What is in a folder, by name, but not without end; nothing if it cannot be listed."""
-    try:
-        with os.scandir(folder) as found:
-            yield from sorted(islice(found, MAX_LISTED), key=lambda entry: entry.name)
-    except (OSError, ValueError):
-        return
-
-
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder and no link to one."""
-    try:
-        return entry.is_dir(follow_symlinks=False)
-    except OSError:
-        return False
-
-
-def is_link(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a symbolic link."""
-    try:
-        return entry.is_symlink()
-    except OSError:
-        return False
 
 
 def text_in(value: JsonValue, *, limit_bytes: int = MAX_TEXT_BYTES) -> str | None:
