@@ -157,7 +157,7 @@ def _is_back(found: Manifest, relative: str, original: Path) -> bool:
     )
 
 
-def _digests(found: Manifest, relative: str) -> Digests:
+def _digests(found: Manifest, relative: str) -> Digests | None:
     return next(file.digests for file in found.files if file.path == relative)
 
 

@@ -112,6 +112,12 @@ class VerifyReport:
     damaged: tuple[Damage, ...]
     missing: tuple[Damage, ...]
     not_reached: int = 0
+    first_read: tuple[str, ...] = ()
+    """Ids of adopted models that were read whole for the first time, and have digests now."""
+    false_claims: tuple[Damage, ...] = ()
+    """Files of those with another SHA-256 than some tool had written down."""
+    twins: tuple[tuple[str, str], ...] = ()
+    """Those whose content another model has too: their id, and that of the other."""
 
 
 @dataclass(frozen=True, slots=True)
