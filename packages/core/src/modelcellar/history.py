@@ -81,6 +81,8 @@ def undo(books: Bookkeeper) -> JournalEntry:
         entry = last_change(books)
         if entry.command == "import":
             _undo_import(books, entry)
+        elif entry.command == "adopt":
+            _undo_adoption(books, entry)
         elif entry.command == "remove":
             books.restore(entry.id, entry.model_ids)
         elif entry.command == "enrich":
@@ -139,6 +141,33 @@ def _undo_import(books: Bookkeeper, entry: JournalEntry) -> None:
             if not _is_back(found, relative, Path(original)):
                 _put_back(books, found, relative, Path(original), mode=mode)
     books.remove(entry.id, present)
+
+
+def _undo_adoption(books: Bookkeeper, entry: JournalEntry) -> None:
+    """Take adopted models out. What still stands where it was adopted needs no place in the trash.
+
+    Only one and the same file counts for that: the original of a clone may have changed since.
+    """
+    present = [found for found in entry.model_ids if books.store.manifest_path(found).exists()]
+    books.remove(entry.id, present)
+    for model_id in present:
+        digits = model_id.rpartition("-")[2]
+        for key, files in entry.details.get("adopted", {}).items():
+            if key.startswith(digits) and _stand_elsewhere(books, entry, model_id, files):
+                books.store.delete_from_trash(entry.id, model_id)
+
+
+def _stand_elsewhere(
+    books: Bookkeeper, entry: JournalEntry, model_id: str, files: Sequence[tuple[str, str]]
+) -> bool:
+    content = books.store.trash_path(entry.id, model_id)
+    try:
+        return all(
+            Path(original).lstat().st_nlink > 1 and Path(original).samefile(content / relative)
+            for relative, original in files
+        )
+    except OSError:
+        return False
 
 
 def _is_back(found: Manifest, relative: str, original: Path) -> bool:

@@ -256,7 +256,9 @@ class Verifier:
             if self._found.first.pop(found.id, None) is not None:
                 self._found.first_read.append(found.id)
                 same = self.books.catalog.same_content(str(found.content_digest))
-                self._found.twins += [(found.id, other) for other in same if other != found.id]
+                pairs = [(found.id, other) for other in same if other != found.id]
+                told = {frozenset(pair) for pair in self._found.twins}
+                self._found.twins += [pair for pair in pairs if frozenset(pair) not in told]
 
     def _writable(self, model_ids: Iterable[str]) -> Iterator[Manifest]:
         """The manifests as they are by now; passes over those removed, garbled or newer."""
