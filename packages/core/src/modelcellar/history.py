@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from modelcellar import journal, naming
+from modelcellar import dedupe, journal, naming
 from modelcellar import manifest as manifests
 from modelcellar.bookkeeping import Bookkeeper
+from modelcellar.config import state_folder
 from modelcellar.edits import apply_edits
 from modelcellar.errors import (
     ContentDamagedError,
@@ -81,6 +82,8 @@ def undo(books: Bookkeeper) -> JournalEntry:
         entry = last_change(books)
         if entry.command == "import":
             _undo_import(books, entry)
+        elif entry.command == "dedupe":
+            dedupe.take_back(_swap_records(), entry.id)
         elif entry.command == "adopt":
             _undo_adoption(books, entry)
         elif entry.command == "remove":
@@ -121,9 +124,15 @@ def _is_in_force(books: Bookkeeper, entry: JournalEntry) -> bool:
 
     Not when the process died before the change itself, nor when its models were purged since.
     """
+    if entry.command == "dedupe":
+        return dedupe.is_in_force(_swap_records(), entry)
     if entry.command == "remove":
         return any(books.store.is_in_trash(entry.id, model_id) for model_id in entry.model_ids)
     return any(books.store.manifest_path(model_id).exists() for model_id in entry.model_ids)
+
+
+def _swap_records() -> Path:
+    return state_folder() / "dedupe"
 
 
 def _check_present(books: Bookkeeper, model_id: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from modelcellar import manifest as manifests
-from modelcellar.config import Settings, load_settings
+from modelcellar.config import Settings, load_settings, state_folder
+from modelcellar.dedupe_records import DedupeReport
 from modelcellar.edits import apply_edits
 from modelcellar.index import Catalog
 from modelcellar.index_file import DAMAGED
@@ -152,6 +153,42 @@ class ModelLibrary(LibraryReader):
             options = AdoptOptions(link, dry_run)
             adopter = Adopter(self._books, options=options, on_progress=progress)
             return adopter.run([Path(path) for path in paths])
+
+    def dedupe(
+        self,
+        paths: Sequence[Path],
+        *,
+        link: LinkKind = LinkKind.REFLINK,
+        apply: bool = False,
+        min_bytes: int = 1,
+        progress: ProgressCallback | None = None,
+    ) -> DedupeReport:
+        """Find equal files below ``paths``, and in the library, and give their space back.
+
+        Args:
+            paths: files and folders; links are not followed.
+            link: ``REFLINK`` shares data and changes no file; ``HARDLINK`` makes one file of equal
+                ones, which :meth:`undo` takes back.
+            apply: do it, not only say what would be done.
+            min_bytes: pass over smaller files.
+            progress: told how far things are.
+
+        Raises:
+            LibraryBusyError: another process did not let go of the library in time.
+        """
+        from modelcellar.dedupe import DedupeOptions, Deduper
+        from modelcellar.io.manager import IoManager
+
+        with self._changing():
+            self._books.refresh()
+            deduper = Deduper(
+                state_folder() / "dedupe",
+                options=DedupeOptions(link, apply, min_bytes),
+                disks=IoManager(self._settings.drive),
+                books=self._books,
+                on_progress=progress,
+            )
+            return deduper.run([Path(path) for path in paths])
 
     def edit(self, text: str, changes: EditChanges, *, dry_run: bool = False) -> ModelRecord:
         """Change what the user says about a model; guesses stay beside the user's word.
