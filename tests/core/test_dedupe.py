@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelcellar.config import state_folder
-from modelcellar.dedupe import DedupeOptions, Deduper, take_last_back
+from modelcellar.dedupe import DedupeOptions, Deduper, records_folder, take_last_back
 from modelcellar.dedupe_records import DedupeKind, DedupeReport
-from modelcellar.errors import NothingToUndoError
+from modelcellar.errors import LibraryBusyError, NothingToUndoError
 from modelcellar.io.cloning import clone_file
 from modelcellar.io.manager import IoManager
 from modelcellar.library import ModelLibrary
 from modelcellar.link_records import LinkKind
+from modelcellar.swaps import only_one
 from tests.support.filesystems import MIB, Mounts
 from tests.support.models import safetensors_bytes, write_safetensors
 from tests.support.trees import stamps, tree
@@ -25,14 +25,10 @@ from tests.support.trees import stamps, tree
 REFLINK, HARDLINK = LinkKind.REFLINK, LinkKind.HARDLINK
 
 
-def records() -> Path:
-    return state_folder() / "dedupe"
-
-
 def run(*paths: Path, link: LinkKind = REFLINK, apply: bool = True) -> DedupeReport:
     """Dedupe without a library."""
     options = DedupeOptions(link, apply)
-    return Deduper(records(), options=options, disks=IoManager()).run(paths)
+    return Deduper(records_folder(), options=options, disks=IoManager()).run(paths)
 
 
 def kinds(report: DedupeReport) -> list[str]:
@@ -93,7 +89,7 @@ def test_sharing_gives_back_what_the_plan_says(kind: str, mounts: Mounts) -> Non
     assert tree(folder) == before
     # Inode and time of the last change are what they were: the file was not replaced.
     assert [one[:2] for one in stamps(folder).values()] == [one[:2] for one in stamped.values()]
-    assert not list(records().glob("*.jsonl"))
+    assert not list(records_folder().glob("*.jsonl"))
     again = run(folder)
     assert (again.reclaims_bytes, kinds(again)) == (0, ["shared", "shared"])
     assert again.bytes_read == 0
@@ -138,13 +134,13 @@ def test_hard_links_give_back_space_and_are_taken_back(kind: str, mounts: Mounts
     assert a.samefile(b)
     assert b.read_bytes() == filled(folder / "again", 1, 8 * MIB).read_bytes()
     (folder / "again").unlink()
-    assert take_last_back(records()) == ([b], [])
+    assert take_last_back() == ([b], [])
     assert tree(folder) == before
     assert not a.samefile(b)
     assert b.stat().st_mtime_ns == stamped.st_mtime_ns
     assert os.getxattr(b, "user.note") == b"mine"
     with pytest.raises(NothingToUndoError):
-        take_last_back(records())
+        take_last_back()
 
 
 def test_files_with_one_inode_count_once(tmp_path: Path) -> None:
@@ -163,7 +159,7 @@ def test_every_name_of_a_file_becomes_one_of_the_kept_file(tmp_path: Path) -> No
     report = run(tmp_path / "d", link=HARDLINK)
     assert report.reclaims_bytes == 3 * MIB
     assert keep.stat().st_nlink == 4
-    take_last_back(records())
+    take_last_back()
     assert keep.stat().st_nlink == 2
 
 
@@ -184,7 +180,7 @@ def test_a_link_that_somebody_replaced_is_theirs(tmp_path: Path) -> None:
     run(tmp_path / "d", link=HARDLINK)
     (tmp_path / "d" / "new").write_bytes(b"theirs")
     (tmp_path / "d" / "new").replace(b)
-    assert take_last_back(records()) == ([], [b])
+    assert take_last_back() == ([], [b])
     assert b.read_bytes() == b"theirs"
 
 
@@ -228,7 +224,7 @@ def test_what_changes_between_plan_and_swap_is_left(tmp_path: Path) -> None:
                 file.write(b"changed")
 
     report = Deduper(
-        records(),
+        records_folder(),
         options=DedupeOptions(HARDLINK, apply=True),
         disks=IoManager(),
         on_progress=write_when_it_begins,
@@ -305,9 +301,6 @@ def test_special_files_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
-    from modelcellar.errors import LibraryBusyError
-    from modelcellar.swaps import only_one
-
     filled(tmp_path / "d" / "a", 1)
-    with only_one(records()), pytest.raises(LibraryBusyError):
+    with only_one(records_folder()), pytest.raises(LibraryBusyError):
         run(tmp_path / "d", link=HARDLINK)

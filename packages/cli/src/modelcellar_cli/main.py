@@ -24,6 +24,7 @@ VERBS = {
     "undo": ("undo", "Take the last change back."),
     "purge": ("purge", "Delete the library's trash for good."),
     "verify": ("verify", "Read models again and compare them with their digests."),
+    "dedupe": ("dedupe", "Find equal files and give their space back."),
     "rebuild": ("rebuild", "Build the catalog anew from the manifests."),
     "lookup": ("lookup", "Tell where a file, a digest or a model is from."),
     "enrich": ("enrich", "Look up where models are from, and keep what is found."),

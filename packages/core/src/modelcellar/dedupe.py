@@ -17,6 +17,7 @@ from pathlib import Path
 
 from modelcellar import journal
 from modelcellar.bookkeeping import Bookkeeper
+from modelcellar.config import state_folder
 from modelcellar.dedupe_records import (
     DedupeAction,
     DedupeGroup,
@@ -31,11 +32,19 @@ from modelcellar.io.cloning import can_share, share_data
 from modelcellar.io.extents import extents_of
 from modelcellar.io.manager import IoManager
 from modelcellar.link_records import LinkKind
-from modelcellar.records import JournalEntry
+from modelcellar.records import DriveOverride, JournalEntry
 from modelcellar.reports import Progress
 from modelcellar.swaps import SwapRecord, changed, only_one
 
-__all__ = ["DedupeOptions", "Deduper", "is_in_force", "take_back", "take_last_back"]
+__all__ = [
+    "DedupeOptions",
+    "Deduper",
+    "dedupe_folders",
+    "is_in_force",
+    "records_folder",
+    "take_back",
+    "take_last_back",
+]
 
 NO_SHARING = "this file system cannot share data; --link hardlink makes one file of both"
 OTHER_NAMES = "it has other names elsewhere, so nothing is freed until they are gone too"
@@ -200,33 +209,53 @@ class Deduper:
             self._on_progress(Progress(phase, done, total, done_bytes, total_bytes, current))
 
 
-def is_in_force(records: Path, entry: JournalEntry) -> bool:
+def records_folder() -> Path:
+    """Where the records of hard links are kept."""
+    return state_folder() / "dedupe"
+
+
+def dedupe_folders(
+    paths: Sequence[Path],
+    options: DedupeOptions,
+    *,
+    drives: Sequence[DriveOverride] = (),
+    on_progress: Callable[[Progress], object] | None = None,
+) -> DedupeReport:
+    """One run without a library; raises as :meth:`Deduper.run`."""
+    disks = IoManager(drives)
+    return Deduper(records_folder(), options=options, disks=disks, on_progress=on_progress).run(
+        paths
+    )
+
+
+def is_in_force(entry: JournalEntry) -> bool:
     """Whether a run has made links that can still be taken back."""
-    return SwapRecord(records, entry.id).is_in_force()
+    return SwapRecord(records_folder(), entry.id).is_in_force()
 
 
-def take_back(records: Path, entry_id: str) -> tuple[list[Path], list[Path]]:
+def take_back(entry_id: str) -> tuple[list[Path], list[Path]]:
     """Give the names of one run files of their own again: which, and which are others by now.
 
     Raises:
         OSError: the disk is full or fails; the next call does the rest.
     """
+    records = records_folder()
     with only_one(records):
         record = SwapRecord(records, entry_id)
         record.settle()
         return record.undo()
 
 
-def take_last_back(records: Path) -> tuple[list[Path], list[Path]]:
+def take_last_back() -> tuple[list[Path], list[Path]]:
     """:func:`take_back` of the newest run, for who has no library.
 
     Raises:
         NothingToUndoError: there is none.
         OSError: the disk is full or fails; the next call does the rest.
     """
-    for record in SwapRecord.all_in(records):
+    for record in SwapRecord.all_in(records_folder()):
         if record.is_in_force():
-            return take_back(records, record.path.stem)
+            return take_back(record.path.stem)
     raise NothingToUndoError("there are no hard links of cellar dedupe to take back")
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from modelcellar import dedupe, journal, naming
 from modelcellar import manifest as manifests
 from modelcellar.bookkeeping import Bookkeeper
-from modelcellar.config import state_folder
 from modelcellar.edits import apply_edits
 from modelcellar.errors import (
     ContentDamagedError,
@@ -83,7 +82,7 @@ def undo(books: Bookkeeper) -> JournalEntry:
         if entry.command == "import":
             _undo_import(books, entry)
         elif entry.command == "dedupe":
-            dedupe.take_back(_swap_records(), entry.id)
+            dedupe.take_back(entry.id)
         elif entry.command == "adopt":
             _undo_adoption(books, entry)
         elif entry.command == "remove":
@@ -125,14 +124,10 @@ def _is_in_force(books: Bookkeeper, entry: JournalEntry) -> bool:
     Not when the process died before the change itself, nor when its models were purged since.
     """
     if entry.command == "dedupe":
-        return dedupe.is_in_force(_swap_records(), entry)
+        return dedupe.is_in_force(entry)
     if entry.command == "remove":
         return any(books.store.is_in_trash(entry.id, model_id) for model_id in entry.model_ids)
     return any(books.store.manifest_path(model_id).exists() for model_id in entry.model_ids)
-
-
-def _swap_records() -> Path:
-    return state_folder() / "dedupe"
 
 
 def _check_present(books: Bookkeeper, model_id: str) -> None:

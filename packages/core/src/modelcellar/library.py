@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from modelcellar import manifest as manifests
-from modelcellar.config import Settings, load_settings, state_folder
+from modelcellar.config import Settings, load_settings
 from modelcellar.dedupe_records import DedupeReport
 from modelcellar.edits import apply_edits
 from modelcellar.index import Catalog
@@ -176,13 +176,13 @@ class ModelLibrary(LibraryReader):
         Raises:
             LibraryBusyError: another process did not let go of the library in time.
         """
-        from modelcellar.dedupe import DedupeOptions, Deduper
+        from modelcellar.dedupe import DedupeOptions, Deduper, records_folder
         from modelcellar.io.manager import IoManager
 
         with self._changing():
             self._books.refresh()
             deduper = Deduper(
-                state_folder() / "dedupe",
+                records_folder(),
                 options=DedupeOptions(link, apply, min_bytes),
                 disks=IoManager(self._settings.drive),
                 books=self._books,

@@ -11,7 +11,7 @@ from modelcellar_cli.session import open_library
 @click.option("--dry-run", is_flag=True, help="Show what would be taken back; change nothing.")
 @click.pass_obj
 def command(options: Options, dry_run: bool) -> None:
-    """Take the last change back: an import, an edit or a removal.
+    """Take the last change back: an import, an adoption, an edit, a removal, links of dedupe.
 
     Run again, it takes back the change before that one. With -q prints the ids of the models that
     the change was about.
@@ -24,8 +24,10 @@ def command(options: Options, dry_run: bool) -> None:
         emit_lines(map(show_text, entry.model_ids))
     else:
         verb = "would take back" if dry_run else "took back"
-        models = counted(len(entry.model_ids), "model")
-        emit_lines([f"{verb}: {show_text(entry.command)} of {models}, done {entry.at}"])
+        about = counted(len(entry.model_ids), "model")
+        if entry.command == "dedupe":
+            about = counted(int(entry.details.get("links", 0)), "file")
+        emit_lines([f"{verb}: {show_text(entry.command)} of {about}, done {entry.at}"])
         emit_lines(f"  {show_text(model_id)}" for model_id in entry.model_ids)
         if not dry_run:
             if entry.command == "import":
