@@ -90,6 +90,8 @@ class Adopter:
                 self._look_at(item, None)
         else:
             with self.books.store.change() as staging:
+                # What a process that died had begun is finished by now, and not in the catalog.
+                self.books.refresh()
                 try:
                     for item in found:
                         self._look_at(item, staging)

@@ -129,15 +129,17 @@ class SwapRecord:
         """Take back what was begun and cut short; returns what had to be left, to be looked at."""
         left = []
         for number, swap, state in self._swaps():
-            if state == "begun" and not _settle(swap):
+            if state != "begun":
+                continue
+            if (settled := _settle(swap)) is None:
                 left.append(swap.aside)
-            elif state == "begun":
-                self._write({"undone": number})
+            else:
+                self._write({settled: number})
         return left
 
     def is_in_force(self) -> bool:
         """Whether there is a link to take back."""
-        return any(state == "done" for _, _, state in self._swaps())
+        return any(state != "undone" for _, _, state in self._swaps())
 
     def undo(self) -> tuple[list[Path], list[Path]]:
         """Make files of their own again of all links: which, and which are not ours any more.
@@ -147,9 +149,11 @@ class SwapRecord:
         """
         back, foreign = [], []
         for number, swap, state in reversed(list(self._swaps())):
-            if state != "done":
+            if state == "undone":
                 continue
-            if swap.is_kept_file(swap.target):
+            if state == "begun":
+                foreign.append(swap.aside)  # not even settling could tell what is what there
+            elif swap.is_kept_file(swap.target):
                 _separate(swap)
                 back.append(swap.target)
             else:
@@ -242,29 +246,36 @@ def _put_in_place(aside: Path, target: Path, old: DiskFile) -> None:
     aside.unlink()
 
 
-def _settle(swap: Swap) -> bool:
-    """Take back a swap that was cut short; ``False``: it is not clear what is what any more."""
+def _settle(swap: Swap) -> str | None:
+    """Take back a swap that was cut short, unless it was as good as done.
+
+    Returns what it is now, or ``None`` where it is not clear any more what is what.
+    """
     if not os.path.lexists(swap.aside):
-        return True  # before its first step, or after its last
+        # After its last step, or before its first.
+        return "done" if swap.is_kept_file(swap.target) else "undone"
     if swap.is_kept_file(swap.aside):
         if swap.aside.lstat().st_nlink == 1:
-            return False
+            return None
         swap.aside.unlink()
-        return True
+        return "undone"
     # The old file. It goes back where it was, unless somebody has written through the new name.
     if not swap.is_kept_content(swap.target) or swap.target.lstat().st_nlink == 1:
-        return False
+        return None
     swap.aside.replace(swap.target)
     hashing.sync_folder(swap.target.parent)
-    return True
+    return "undone"
 
 
 def _separate(swap: Swap) -> None:
     """Put a file of its own in the place of the link, with what the file had that stood there."""
     before = swap.target.lstat()
     swap.aside.unlink(missing_ok=True)  # a copy of an undo that was cut short
-    hashing.copy_with_hashing(swap.target, swap.aside)
     try:
+        # Not by way of a name that no record knows: what is cut short is tidied by the next undo.
+        hashing.copy_with_hashing(swap.target, swap.aside, publish=False)
+        with swap.aside.open("rb") as copy:
+            os.fsync(copy.fileno())
         swap.attributes.put_on(swap.aside)
         now = swap.target.lstat()
         if (now.st_ino, now.st_mtime_ns) != (before.st_ino, before.st_mtime_ns):
