@@ -261,3 +261,17 @@ def test_the_library_itself_is_refused(library: ModelLibrary) -> None:
     (result,) = library.adopt([library.path / "models"]).results
     assert result.error is not None
     assert result.error.code == "inside_library"
+
+
+def test_a_sidecar_of_another_tool_is_a_claim(library: ModelLibrary, source_folder: Path) -> None:
+    path = write_safetensors(source_folder / "a.safetensors", seed=1)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    sidecar = {
+        "id": 1,
+        "modelId": 2,
+        "files": [{"name": "a.safetensors", "hashes": {"SHA256": digest.upper()}}],
+    }
+    path.with_suffix(".civitai.info").write_text(json.dumps(sidecar))
+    (model,) = library.adopt([source_folder]).models
+    assert (model.identity.status, model.identity.provider) == ("claimed", "civitai")
+    assert [file.claimed_sha256 for file in model.files if not file.is_companion] == [digest]

@@ -304,3 +304,15 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     filled(tmp_path / "d" / "a", 1)
     with only_one(records_folder()), pytest.raises(LibraryBusyError):
         run(tmp_path / "d", link=HARDLINK)
+
+
+def test_what_the_library_holds_twice_frees_nothing(
+    library: ModelLibrary, source_folder: Path
+) -> None:
+    path = write_safetensors(source_folder / "a.safetensors", seed=1, size_bytes=1 << 16)
+    (source_folder / "b.safetensors").write_bytes(path.read_bytes())
+    models = library.adopt([source_folder], link=HARDLINK).models
+    report = library.dedupe([source_folder], link=HARDLINK)
+    ((action,),) = [group.actions for group in report.groups]
+    assert (action.action, report.reclaims_bytes) == (DedupeKind.LINK, 0)
+    assert any(f"has it as {model.id};" in action.reason for model in models)

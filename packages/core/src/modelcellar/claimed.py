@@ -43,7 +43,7 @@ def digest_claim(file: SourceFile, claims: Sequence[Claim]) -> Claim | None:
 def claimed_identity(source: Source, claims: Claims) -> Identity:
     """Where the model is said to be from: by the records about its biggest file."""
     lead = max(source.weights, key=lambda file: file.stamp.size_bytes)
-    said = next((one for one in claims[lead.relative] if one.repo_id), None)
+    said = next(iter(claims[lead.relative]), None)
     if said is None:
         return Identity()
     return Identity(

@@ -157,9 +157,16 @@ class Deduper:
             return DedupeAction(file, DedupeKind.SHARE, _own_bytes(file))
         if not file.names:
             return DedupeAction(file, DedupeKind.SKIP, reason="it is the library's")
+        if file.library_names:
+            return DedupeAction(file, DedupeKind.LINK, reason=self._in_library(file))
         if len(file.names) < file.link_count:
             return DedupeAction(file, DedupeKind.LINK, reason=OTHER_NAMES)
         return DedupeAction(file, DedupeKind.LINK, _own_bytes(file))
+
+    def _in_library(self, file: DiskFile) -> str:
+        assert self._books is not None
+        model_id = file.path.relative_to(self._books.store.content_path(".")).parts[0]
+        return f"the library has it as {model_id}; nothing is freed until that is removed there"
 
     def _apply(self, groups: Sequence[DedupeGroup]) -> list[DedupeGroup]:
         links = [one for group in groups for one in group.actions if one.action is DedupeKind.LINK]

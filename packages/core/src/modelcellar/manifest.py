@@ -189,6 +189,8 @@ def decode(data: bytes, origin: str) -> Manifest:
             looked_up_at=_optional(_text, document.get("looked_up_at")),
             raw=document,
         )
+        if manifest.is_read != all(file.digests is not None for file in manifest.files):
+            raise ValueError("digests of some files only")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LibraryFormatError(
             f"{origin} is not a readable manifest: {error!r}",
@@ -196,11 +198,6 @@ def decode(data: bytes, origin: str) -> Manifest:
         ) from error
     if not naming.is_model_id(manifest.id) or not manifest.files:
         raise LibraryFormatError(f"{origin} names no valid model", "Move the file away.")
-    if (manifest.content_digest is None) != any(file.digests is None for file in manifest.files):
-        raise LibraryFormatError(
-            f"{origin} has digests of some files only, or none for a model that was read",
-            "Restore the file from a backup, or move it away and import the model again.",
-        )
     return manifest
 
 

@@ -31,7 +31,11 @@ LINKS = [LinkKind.REFLINK.value, LinkKind.HARDLINK.value]
 
 @click.command("dedupe", cls=CellarCommand)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="DIR...")
-@click.option("--apply", is_flag=True, help="Do it; otherwise only show what would be done.")
+@click.option(
+    "--apply/--dry-run",
+    default=False,
+    help="Do it, or only show what would be done (the default).",
+)
 @click.option(
     "--link",
     type=click.Choice(LINKS),
