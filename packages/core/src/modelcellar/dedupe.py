@@ -18,6 +18,7 @@ from pathlib import Path
 from modelcellar import journal
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.config import state_folder
+from modelcellar.dedupe_plan import Planner
 from modelcellar.dedupe_records import (
     DedupeAction,
     DedupeGroup,
@@ -25,16 +26,16 @@ from modelcellar.dedupe_records import (
     DedupeReport,
     DiskFile,
 )
-from modelcellar.equal_files import EqualFiles, SameContent
+from modelcellar.equal_files import EqualFiles
 from modelcellar.errors import NothingToUndoError
 from modelcellar.failures import failure
-from modelcellar.io.cloning import can_share, share_data
-from modelcellar.io.extents import extents_of
+from modelcellar.io.cloning import share_data
 from modelcellar.io.manager import IoManager
 from modelcellar.link_records import LinkKind
 from modelcellar.records import DriveOverride, JournalEntry
 from modelcellar.reports import Progress
-from modelcellar.swaps import SwapRecord, changed, only_one
+from modelcellar.swap_steps import changed
+from modelcellar.swaps import SwapRecord, only_one
 
 __all__ = [
     "DedupeOptions",
@@ -45,9 +46,6 @@ __all__ = [
     "take_back",
     "take_last_back",
 ]
-
-NO_SHARING = "this file system cannot share data; --link hardlink makes one file of both"
-OTHER_NAMES = "it has other names elsewhere, so nothing is freed until they are gone too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,8 @@ class Deduper:
             for record in SwapRecord.all_in(self._records):
                 record.settle()
         found = self._equal.find([path.absolute() for path in paths])
-        groups = [group for same in found for group in self._groups(same)]
+        planner = Planner(self.options.link, self._books.store.root if self._books else None)
+        groups = [group for same in found for group in planner.groups(same)]
         if self.options.apply:
             groups = self._apply(groups)
         return DedupeReport(
@@ -124,49 +123,6 @@ class Deduper:
         if self._books is not None:
             for model_id, path in self._books.catalog.files_of_size(size_bytes):
                 yield self._books.store.content_path(model_id) / path
-
-    def _groups(self, same: SameContent) -> Iterator[DedupeGroup]:
-        """What is to be kept and what to be done, for the files of each disk by themselves."""
-        part_of = {file: part for part in same.parts for file in part}
-        left = sorted(part_of, key=lambda file: self._rank(file, part_of[file]))
-        while left:
-            keep, others = left[0], left[1:]
-            here = [file for file in others if self._is_in_reach(keep, file)]
-            left = [file for file in others if file not in here]
-            actions = [self._action(keep, file, file in part_of[keep]) for file in here]
-            if any(one.file.names for one in actions):
-                yield DedupeGroup(keep.size_bytes, same.digests, keep, tuple(actions))
-
-    def _rank(self, file: DiskFile, part: Sequence[DiskFile]) -> tuple[object, ...]:
-        """First the library's file, then the one that most others share, then the oldest."""
-        is_foreign = not file.library_names
-        return (is_foreign, -len(part), -file.link_count, file.mtime_ns, os.fsencode(file.path))
-
-    def _is_in_reach(self, keep: DiskFile, file: DiskFile) -> bool:
-        if keep.device == file.device:
-            return True
-        # The subvolumes of one btrfs have several device numbers.
-        return self.options.link is LinkKind.REFLINK and can_share(keep.path, file.path)
-
-    def _action(self, keep: DiskFile, file: DiskFile, is_shared: bool) -> DedupeAction:
-        if is_shared:
-            return DedupeAction(file, DedupeKind.SHARED, reason="they share their data already")
-        if self.options.link is LinkKind.REFLINK:
-            if not can_share(keep.path, file.path):
-                return DedupeAction(file, DedupeKind.SKIP, reason=NO_SHARING)
-            return DedupeAction(file, DedupeKind.SHARE, _own_bytes(file))
-        if not file.names:
-            return DedupeAction(file, DedupeKind.SKIP, reason="it is the library's")
-        if file.library_names:
-            return DedupeAction(file, DedupeKind.LINK, reason=self._in_library(file))
-        if len(file.names) < file.link_count:
-            return DedupeAction(file, DedupeKind.LINK, reason=OTHER_NAMES)
-        return DedupeAction(file, DedupeKind.LINK, _own_bytes(file))
-
-    def _in_library(self, file: DiskFile) -> str:
-        assert self._books is not None
-        model_id = file.path.relative_to(self._books.store.content_path(".")).parts[0]
-        return f"the library has it as {model_id}; nothing is freed until that is removed there"
 
     def _apply(self, groups: Sequence[DedupeGroup]) -> list[DedupeGroup]:
         links = [one for group in groups for one in group.actions if one.action is DedupeKind.LINK]
@@ -264,17 +220,6 @@ def take_last_back() -> tuple[list[Path], list[Path]]:
         if record.is_in_force():
             return take_back(record.path.stem)
     raise NothingToUndoError("there are no hard links of cellar dedupe to take back")
-
-
-def _own_bytes(file: DiskFile) -> int:
-    """Bytes on the disk that this file has for itself, as far as the disk tells."""
-    try:
-        found = extents_of(file.path)
-    except OSError:
-        return 0
-    if found is None or not any(one.is_shared for one in found):
-        return file.disk_bytes
-    return sum(one.size_bytes for one in found if not one.is_shared)
 
 
 def _now() -> datetime:
