@@ -17,7 +17,7 @@ def twins(tmp_path: Path) -> Path:
     folder = tmp_path / "twins"
     folder.mkdir()
     for name, text in (("a.bin", b"one"), ("b.bin", b"one"), ("c.bin", b"two")):
-        (folder / name).write_bytes(text * 10_000)
+        (folder / name).write_bytes(text * 30_000)
     os.utime(folder / "a.bin", (1, 1))
     return folder
 
@@ -66,6 +66,10 @@ def test_people_are_told_what_is_kept(cellar: Cellar, twins: Path) -> None:
 def test_small_files_can_be_passed_over(cellar: Cellar, twins: Path) -> None:
     document = cellar("dedupe", "--json", "--min-size", "1MB", twins).json()
     assert (document["files"], document["plan"]["groups"]) == (0, [])
+    for name in ("x.json", "y.json"):
+        (twins / name).write_text("{}")
+    assert cellar("dedupe", "--json", "--link", "hardlink", twins).json()["files"] == 3
+    assert cellar("dedupe", "--json", "--link", "reflink", twins).json()["files"] == 5
 
 
 def test_what_is_not_there_is_told(cellar: Cellar, tmp_path: Path) -> None:

@@ -275,3 +275,21 @@ def test_a_sidecar_of_another_tool_is_a_claim(library: ModelLibrary, source_fold
     (model,) = library.adopt([source_folder]).models
     assert (model.identity.status, model.identity.provider) == ("claimed", "civitai")
     assert [file.claimed_sha256 for file in model.files if not file.is_companion] == [digest]
+
+
+def test_no_clones_where_the_settings_want_none(mounts: Mounts) -> None:
+    place = mounts.make("btrfs").path
+    settings = Settings(library=place / "library", min_free_bytes=0, reflink="never")
+    path = write_safetensors(place / "a.safetensors", seed=1)
+    with ModelLibrary.create(settings.library, settings=settings) as library:
+        (result,) = library.adopt([path]).results
+        assert result.link is LinkKind.HARDLINK
+
+
+def test_results_come_as_found(library: ModelLibrary, source_folder: Path) -> None:
+    for name in ("a", "c"):
+        write_safetensors(source_folder / f"{name}.safetensors", seed=ord(name))
+    os.link(source_folder / "a.safetensors", source_folder / "b.safetensors")
+    library.adopt([source_folder / "c.safetensors"])
+    report = library.adopt([source_folder])
+    assert list(states(report).values()) == ["imported", "duplicate", "duplicate"]

@@ -72,6 +72,7 @@ class Adopter:
         self._waiting: list[_Waiting] = []
         self._results: list[AdoptResult] = []
         self._skipped: list[Skipped] = []
+        self._order: dict[str, int] = {}
         self._models: list[ModelRecord] = []
         self._done = (0, 0)
         self._entry = journal.new_entry("adopt", books.next_entry_at(), details={"adopted": {}})
@@ -99,7 +100,8 @@ class Adopter:
                     # On Ctrl-C too: what is complete is kept, and the interrupt goes on afterwards.
                     self._publish(staging)
         return AdoptReport(
-            results=tuple(self._results),
+            # As found, however soon each was done.
+            results=tuple(sorted(self._results, key=lambda one: self._order[one.source])),
             models=tuple(self._models),
             skipped=tuple(self._skipped),
             seconds=time.monotonic() - began,
@@ -108,6 +110,7 @@ class Adopter:
 
     def _look_at(self, item: Source | NotTaken, staging: Staging | None) -> None:
         """Take one source as far as it gets; without ``staging`` only say how far that would be."""
+        self._order.setdefault(os.fspath(item.path), len(self._order))
         if isinstance(item, NotTaken):
             self._not_taken(item)
             return

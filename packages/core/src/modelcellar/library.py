@@ -150,6 +150,8 @@ class ModelLibrary(LibraryReader):
 
         with self._changing():
             self._books.refresh()
+            if link is None and self._settings.reflink == "never":
+                link = LinkKind.HARDLINK
             options = AdoptOptions(link, dry_run)
             adopter = Adopter(self._books, options=options, on_progress=progress)
             return adopter.run([Path(path) for path in paths])

@@ -26,6 +26,7 @@ from modelcellar_cli.session import open_library
 if TYPE_CHECKING:
     from modelcellar.dedupe_records import DedupeAction, DedupeGroup, DedupeReport
 
+HARD_LINKED_FROM_BYTES = 64_000
 LINKS = [LinkKind.REFLINK.value, LinkKind.HARDLINK.value]
 
 
@@ -44,7 +45,12 @@ LINKS = [LinkKind.REFLINK.value, LinkKind.HARDLINK.value]
     "data; hardlink: equal files become one file with several names, and a program that writes "
     "into one writes into all.",
 )
-@click.option("--min-size", default="1", metavar="SIZE", help="Pass over files smaller than SIZE.")
+@click.option(
+    "--min-size",
+    metavar="SIZE",
+    help="Pass over smaller files; with hardlink 64 kB by default, since small files are texts "
+    "that people change.",
+)
 @click.option("--undo", "undo_last", is_flag=True, help="Take the hard links of a run back.")
 @click.pass_obj
 def command(
@@ -52,7 +58,7 @@ def command(
     paths: tuple[Path, ...],
     apply: bool,
     link: str,
-    min_size: str,
+    min_size: str | None,
     undo_last: bool,
 ) -> int:
     """Find equal files below DIR... and show what space they could give back; --apply does it.
@@ -81,13 +87,15 @@ def command(
 
 
 def _run(
-    options: Options, paths: tuple[Path, ...], link: LinkKind, *, apply: bool, min_size: str
+    options: Options, paths: tuple[Path, ...], link: LinkKind, *, apply: bool, min_size: str | None
 ) -> "DedupeReport":
     from modelcellar.config import load_settings, parse_size
     from modelcellar.dedupe import DedupeOptions, dedupe_folders
     from modelcellar.errors import LibraryNotFoundError
 
-    min_bytes = parse_size(min_size)
+    min_bytes = 1 if link is LinkKind.REFLINK else HARD_LINKED_FROM_BYTES
+    if min_size is not None:
+        min_bytes = parse_size(min_size)
     with ProgressTalk(options) as told:
         try:
             with open_library(options) as library:
