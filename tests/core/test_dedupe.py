@@ -71,6 +71,20 @@ def test_files_that_differ_in_one_byte_in_the_middle_are_never_merged(
     assert a.stat().st_ino != b.stat().st_ino
 
 
+def test_look_alikes_that_were_adopted_are_no_twins(
+    library: ModelLibrary, source_folder: Path
+) -> None:
+    look_alikes(source_folder)
+    before = tree(source_folder)
+    assert len(library.adopt([source_folder], link=HARDLINK).models) == 2
+    assert library.dedupe([source_folder], link=HARDLINK, apply=True).groups == ()
+    assert library.verify().twins == ()
+    assert library.dedupe([source_folder], link=HARDLINK, apply=True).groups == ()
+    digests = {file.digests for model in library.list_models().models for file in model.files}
+    assert len(digests) == 2
+    assert tree(source_folder) == before
+
+
 @pytest.mark.parametrize("kind", ["xfs", "btrfs"])
 def test_sharing_gives_back_what_the_plan_says(kind: str, mounts: Mounts) -> None:
     volume = mounts.make(kind).path

@@ -25,6 +25,8 @@ from tests.support.trees import TreeEntry, tree
 CALLS = (*CHANGING_CALLS, "chmod", "ioctl", "fchown", "chown", "setxattr")
 KILLED = -signal.SIGKILL
 MOST_POINTS = 16
+LAST_CALLS = 12
+"""Before those that share data Python asks of each file that it opens whether it is a terminal."""
 FAULTS = (
     ("link", "EIO"),
     ("renameat2", "EIO"),
@@ -234,30 +236,42 @@ def test_with_a_call_that_fails(name: str, memory: Path) -> None:
     check_each(points, fail)
 
 
+def last_ioctls(top: Path, *action: str) -> tuple[int, ...]:
+    """The last calls of an action that share data or ask where it lies."""
+    place = make_place(top / "counted")
+    command = worker.command(place.root, *action, place.folder)
+    count = trace(command, calls=["ioctl"], env=place.env).calls["ioctl"]
+    return tuple(range(max(1, count - LAST_CALLS), count + 1))
+
+
 @pytest.mark.parametrize("kind", ["xfs", "btrfs"])
-def test_sharing_killed_and_failing_at_every_call(kind: str, mounts: Mounts) -> None:
+def test_sharing_killed_and_failing(kind: str, mounts: Mounts) -> None:
     """In place: there is never anything to take back."""
     require_strace()
-    place = make_place(mounts.make(kind).path)
-    command = worker.command(place.root, "dedupe", "reflink", place.folder)
-    count = trace(command, calls=["ioctl"], env=place.env).calls["ioctl"]
-    for nth in range(1, count + 1):
-        kill_at(command, "ioctl", nth, env=place.env)
-        assert tree(place.folder) == place.before
-        trace(command, calls=["ioctl"], inject=f"ioctl:error=EIO:when={nth}", env=place.env)
-        assert tree(place.folder) == place.before
+    top = mounts.make(kind).path
+    for nth in last_ioctls(top, "dedupe", "reflink"):
+        for inject in ("signal=SIGKILL", "error=EIO", "error=EINVAL"):
+            place = make_place(top / f"{nth}-{inject}")
+            command = worker.command(place.root, "dedupe", "reflink", place.folder)
+            trace(command, calls=["ioctl"], inject=f"ioctl:{inject}:when={nth}", env=place.env)
+            assert tree(place.folder) == place.before
+            done = place.act("dedupe", "reflink", place.folder)
+            assert done.returncode == 0
+            assert tree(place.folder) == place.before
 
 
 @pytest.mark.parametrize("kind", ["xfs", "btrfs"])
-def test_adoption_by_clones_killed_at_every_call(kind: str, mounts: Mounts) -> None:
+def test_adoption_by_clones_killed_and_failing(kind: str, mounts: Mounts) -> None:
     require_strace()
-    place = make_place(mounts.make(kind).path)
-    command = worker.command(place.root, "adopt", place.folder)
-    for nth in range(1, 12):
-        kill_at(command, "ioctl", nth, env=place.env)
-        assert tree(place.folder) == place.before
-    assert place.act("adopt", place.folder).returncode == 0
-    with ModelLibrary(place.root, settings=worker.settings(place.root)) as library:
-        assert library.verify().ok == library.list_models().total == 5
-        assert library.rebuild().problems == ()
-    assert tree(place.folder) == place.before
+    top = mounts.make(kind).path
+    for nth in last_ioctls(top, "adopt"):
+        for inject in ("signal=SIGKILL", "error=EIO"):
+            place = make_place(top / f"{nth}-{inject}")
+            command = worker.command(place.root, "adopt", place.folder)
+            trace(command, calls=["ioctl"], inject=f"ioctl:{inject}:when={nth}", env=place.env)
+            assert tree(place.folder) == place.before
+            assert place.act("adopt", place.folder).returncode == 0
+            with ModelLibrary(place.root, settings=worker.settings(place.root)) as library:
+                assert library.verify().ok == library.list_models().total == 5
+                assert library.rebuild().problems == ()
+            assert tree(place.folder) == place.before
