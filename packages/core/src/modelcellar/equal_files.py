@@ -18,6 +18,7 @@ from modelcellar.io.extents import data_key
 from modelcellar.io.hashing import ByteProgress
 from modelcellar.io.manager import IoManager
 from modelcellar.records import Digests, ErrorInfo
+from modelcellar.sources.litter import is_inside
 
 __all__ = ["EqualFiles", "SameContent"]
 
@@ -83,6 +84,10 @@ class EqualFiles:
         except OSError as error:
             self._problem(top, error)
             return
+        if self._is_library(top):
+            told = "a library keeps each model once by itself"
+            self.problems.append((top, ErrorInfo("inside_library", told, "Name other folders.")))
+            return
         if not stat.S_ISDIR(mode):
             yield top
             return
@@ -96,7 +101,9 @@ class EqualFiles:
             yield from (here / name for name in sorted(names) if not name.startswith(OWN_PREFIX))
 
     def _is_library(self, folder: Path) -> bool:
-        return self.library is not None and folder.exists() and folder.samefile(self.library)
+        """Whether a folder is a library or in ours: what is in there is not the user's to link."""
+        is_any = (folder / "library.json").is_file() and (folder / "manifests").is_dir()
+        return is_any or is_inside(folder, self.library)
 
     def _add(self, path: Path, *, is_library: bool = False) -> None:
         try:
