@@ -20,6 +20,7 @@ from modelcellar.errors import (
     ModelNotFoundError,
     NothingToUndoError,
 )
+from modelcellar.link_records import LinkKind
 from modelcellar.records import EditChanges
 from modelcellar.reports import ImportMode, ImportReport, ImportStatus
 
@@ -51,6 +52,17 @@ def _import(library: ModelLibrary, arguments: Sequence[str]) -> object:
 def _move(library: ModelLibrary, arguments: Sequence[str]) -> object:
     paths = [Path(path) for path in arguments]
     return _told(library.import_paths(paths, mode=ImportMode.MOVE))
+
+
+def _adopt(library: ModelLibrary, arguments: Sequence[str]) -> object:
+    return [model.id for model in library.adopt([Path(path) for path in arguments]).models]
+
+
+def _dedupe(library: ModelLibrary, arguments: Sequence[str]) -> object:
+    link, *folders = arguments
+    paths = [Path(path) for path in folders]
+    report = library.dedupe(paths, link=LinkKind(link), apply=True)
+    return [one.action.value for group in report.groups for one in group.actions]
 
 
 def _remove(library: ModelLibrary, arguments: Sequence[str]) -> object:
@@ -163,6 +175,8 @@ ACTIONS: dict[str, Callable[[ModelLibrary, Sequence[str]], object]] = {
     "create": _create,
     "import": _import,
     "move": _move,
+    "adopt": _adopt,
+    "dedupe": _dedupe,
     "remove": _remove,
     "purge": _purge,
     "undo": _undo,

@@ -15,6 +15,7 @@ __all__ = ["VERBS", "cli", "main"]
 VERBS = {
     "init": ("init", "Make a library."),
     "import": ("import_", "Take model files and folders into the library."),
+    "adopt": ("adopt", "Take a collection into the library where it lies."),
     "list": ("list", "List the models of the library."),
     "search": ("search", "Find models by words and fields."),
     "show": ("show", "Show all that is known about one model."),
@@ -27,6 +28,7 @@ VERBS = {
     "undo": ("undo", "Take the last change back."),
     "purge": ("purge", "Delete the library's trash for good."),
     "verify": ("verify", "Read models again and compare them with their digests."),
+    "dedupe": ("dedupe", "Find equal files and give their space back."),
     "rebuild": ("rebuild", "Build the catalog anew from the manifests."),
     "lookup": ("lookup", "Tell where a file, a digest or a model is from."),
     "enrich": ("enrich", "Look up where models are from, and keep what is found."),

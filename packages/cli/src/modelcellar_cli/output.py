@@ -147,6 +147,7 @@ def model_to_json(model: "ModelRecord") -> dict[str, Any]:
         "note": model.note,
         "security": {"verdict": model.security.verdict, "details": list(model.security.details)},
         "added_at": model.added_at,
+        "is_read": model.is_read,
         "verified_at": model.verified_at,
         "damaged_at": model.damaged_at,
         "findings": findings_to_json(model.findings),
@@ -170,18 +171,20 @@ def file_to_json(file: "FileRecord") -> dict[str, Any]:
     return {
         **path_fields("path", file.path),
         "size_bytes": file.size_bytes,
-        "blake3": file.digests.blake3,
-        "sha256": file.digests.sha256,
+        "blake3": file.digests.blake3 if file.digests is not None else None,
+        "sha256": file.digests.sha256 if file.digests is not None else None,
         "format": file.format.value,
         "is_companion": file.is_companion,
         "tensor_sha256": file.tensor_sha256,
         "short_hashes": short_hashes(file),
+        "claimed_sha256": file.claimed_sha256,
+        "claimed_by": file.claimed_by,
     }
 
 
 def short_hashes(file: "FileRecord") -> dict[str, str]:
-    """What image tools call a file: AutoV1 and AutoV3 where it has them, AutoV2 always."""
-    names = {"AutoV1": file.autov1, "AutoV2": file.digests.sha256[:10]}
+    """What image tools call a file: AutoV1 and AutoV3 where it has them, AutoV2 once it is read."""
+    names = {"AutoV1": file.autov1, "AutoV2": file.digests and file.digests.sha256[:10]}
     names["AutoV3"] = file.tensor_sha256 and file.tensor_sha256[:12]
     return {} if file.is_companion else {name: text for name, text in names.items() if text}
 

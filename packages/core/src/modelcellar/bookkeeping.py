@@ -32,11 +32,20 @@ ID_DIGITS = (8, 12, 16, 24, 32, 64)
 
 @dataclass(frozen=True, slots=True)
 class StagedModel:
-    """A model whose content lies in a staging folder; ``manifest.id`` is not chosen yet."""
+    """A model whose content lies in a staging folder; ``manifest.id`` is not chosen yet.
+
+    ``digits`` are what its id ends with where there is no content digest to take them from.
+    """
 
     content: Path
     manifest: Manifest
     name: str
+    digits: str = ""
+
+    @property
+    def key(self) -> str:
+        """What its id's digits are taken from, and what tells it from others of one run."""
+        return self.manifest.content_digest or self.digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +147,9 @@ class Bookkeeper:
             chosen: dict[str, StagedModel] = {}
             taken: set[str] = set()
             for model in models:
-                digest = model.manifest.content_digest
+                digest = model.key
                 if digest not in chosen and digest not in outcomes:
-                    present = self.catalog.by_content(digest)
+                    present = self._present(model.manifest)
                     if present is None:
                         chosen[digest] = self._with_id(model, taken)
                         taken.add(chosen[digest].manifest.id)
@@ -153,7 +162,7 @@ class Bookkeeper:
                 self._put(self._publish_new(staging, list(chosen.values())))
         ordered = []
         for model in models:
-            digest = model.manifest.content_digest
+            digest = model.key
             if digest in chosen:
                 new = chosen.pop(digest).manifest
                 ordered.append(Outcome(new, duplicate=False))
@@ -211,7 +220,7 @@ class Bookkeeper:
 
     def _with_id(self, model: StagedModel, taken: Collection[str]) -> StagedModel:
         for digits in ID_DIGITS:
-            model_id = naming.model_id(model.name, model.manifest.content_digest, digits)
+            model_id = naming.model_id(model.name, model.key, digits)
             if model_id in taken or self.store.manifest_path(model_id).exists():
                 continue
             # Content without a manifest, of an import that was cut short: the same bytes come now.
@@ -244,7 +253,12 @@ class Bookkeeper:
         if not path.exists():
             return False
         found = manifests.decode(path.read_bytes(), str(path))
-        return self.catalog.by_content(found.content_digest) is not None
+        return self._present(found) is not None
+
+    def _present(self, found: Manifest) -> Manifest | None:
+        """The library's model with exactly this content; none is the same as one never read."""
+        digest = found.content_digest
+        return None if digest is None else self.catalog.by_content(digest)
 
     def _catch_up(self) -> None:
         if self.catalog.stamp() != self.store.folder_stamp():

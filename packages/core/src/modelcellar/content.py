@@ -1,6 +1,7 @@
 """What a set of files is as one model: its content digest, and its first manifest."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,15 @@ from modelcellar.records import (
 )
 from modelcellar.sources import Source, SourceFile
 
-__all__ = ["content_digest", "describe", "file_records", "hash_ranges", "security_of"]
+__all__ = [
+    "content_digest",
+    "describe",
+    "file_record",
+    "file_records",
+    "hash_ranges",
+    "header_hash",
+    "security_of",
+]
 
 AUTOV1_RANGE = (0x100000, 0x110000)
 """What A1111 first called a model's hash: 8 digits of the SHA-256 of these 64 KiB (``modules/
@@ -45,11 +54,12 @@ def file_records(
     files: Sequence[SourceFile], hashed: Sequence[HashedFile]
 ) -> tuple[FileRecord, ...]:
     """Files of a source with their digests, ordered by the bytes of their names."""
-    records = [_record(file, found) for file, found in zip(files, hashed, strict=True)]
+    records = [file_record(file, found) for file, found in zip(files, hashed, strict=True)]
     return tuple(sorted(records, key=lambda record: _path_bytes(record.path)))
 
 
-def _record(file: SourceFile, found: HashedFile) -> FileRecord:
+def file_record(file: SourceFile, found: HashedFile) -> FileRecord:
+    """One file of a source with its digests, those of its `hash_ranges` among them."""
     ranges = list(found.range_sha256)
     autov1 = ranges.pop(0)[:AUTOV1_DIGITS] if ranges and _is_known_by_window(file) else None
     return FileRecord(
@@ -74,11 +84,16 @@ def content_digest(files: Sequence[FileRecord]) -> str:
     One file: its SHA-256, whatever it is called. Several: the SHA-256 of what ``sha256sum`` prints
     for them in the order of their names' bytes. Names count then, because loaders go by them.
     Companions do not count: the weights are the same with and without a preview beside them.
+
+    Raises:
+        ValueError: a file was not read yet, so nobody knows.
     """
     files = [file for file in files if not file.is_companion]
     if len(files) == 1:
-        return files[0].digests.sha256
-    lines = [f"{f.digests.sha256}  ".encode() + _path_bytes(f.path) + b"\n" for f in files]
+        return files[0].known_digests.sha256
+    lines = [
+        f"{file.known_digests.sha256}  ".encode() + _path_bytes(file.path) + b"\n" for file in files
+    ]
     return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
@@ -91,7 +106,11 @@ def describe(
     model_type: ModelType | None,
     at: str,
 ) -> StagedModel:
-    """The staged model and its first manifest; the user's ``name`` and type count as edits."""
+    """The staged model and its first manifest; the user's ``name`` and type count as edits.
+
+    With files that were not read yet it has no content digest, and random digits for its id.
+    """
+    is_read = all(file.digests is not None for file in files)
     facts = {
         "name": Fact(naming.display(source.name), "file name", at),
         "format": Fact(source.format.value, "file content", at),
@@ -112,14 +131,15 @@ def describe(
         edits["type"] = Fact(model_type.value, "user", at)
     manifest = Manifest(
         id="",
-        content_digest=content_digest(files),
+        content_digest=content_digest(files) if is_read else None,
         added_at=at,
         files=files,
         facts=facts,
         edits=edits,
         security=security_of(source),
     )
-    return StagedModel(content, manifest, name if name is not None else source.name)
+    called = name if name is not None else source.name
+    return StagedModel(content, manifest, called, "" if is_read else secrets.token_hex(32))
 
 
 def _parameter_count(source: Source) -> int | None:
@@ -131,17 +151,20 @@ def _parameter_count(source: Source) -> int | None:
 def _findings(source: Source, files: Sequence[FileRecord]) -> dict[str, Finding]:
     """What the bytes tell, with the hash that a header records compared with the real one."""
     findings = dict(source.findings)
-    recorded = findings.pop("recorded_tensor_sha256", None)
+    found = header_hash(findings.pop("recorded_tensor_sha256", None), files)
+    return findings if found is None else {**findings, "header_hash": found}
+
+
+def header_hash(recorded: Finding | None, files: Sequence[FileRecord]) -> Finding | None:
+    """Whether the hash of its tensors that a header records is theirs, as far as that is known."""
     hashes = {file.tensor_sha256 for file in files if file.tensor_sha256 is not None}
     if recorded is None or len(hashes) != 1:
-        return findings
+        return None
     (actual,) = hashes
-    is_right = recorded.value == actual
-    findings["header_hash"] = Finding(
-        "matches" if is_right else "differs",
+    return Finding(
+        "matches" if recorded.value == actual else "differs",
         f"{recorded.evidence}: {str(recorded.value)[:12]}, the tensors hash to {actual[:12]}",
     )
-    return findings
 
 
 def security_of(source: Source) -> Security:

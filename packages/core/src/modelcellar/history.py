@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from modelcellar import journal, naming
+from modelcellar import dedupe, journal, naming
 from modelcellar import manifest as manifests
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.edits import apply_edits
@@ -97,6 +97,10 @@ def undo(books: Bookkeeper, links: LinkKeeper | None = None) -> JournalEntry:
         entry = last_change(books, links)
         if entry.command == "import":
             _undo_import(books, entry, links)
+        elif entry.command == "dedupe":
+            dedupe.take_back(entry.id)
+        elif entry.command == "adopt":
+            _undo_adoption(books, entry, links)
         elif entry.command == "remove":
             books.restore(entry.id, entry.model_ids)
         elif entry.command == "enrich":
@@ -141,6 +145,8 @@ def _is_in_force(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | Non
     """
     if entry.command in LINK_COMMANDS:
         return links is not None and links.is_in_force(entry)
+    if entry.command == "dedupe":
+        return dedupe.is_in_force(entry)
     is_there = any(books.store.manifest_path(one).exists() for one in entry.model_ids)
     if entry.command == "remove":
         in_trash = any(books.store.is_in_trash(entry.id, one) for one in entry.model_ids)
@@ -173,6 +179,35 @@ def _undo_import(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | Non
     books.remove(entry.id, present)
 
 
+def _undo_adoption(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | None) -> None:
+    """Take adopted models out. What still stands where it was adopted needs no place in the trash.
+
+    Only one and the same file counts for that: the original of a clone may have changed since.
+    """
+    present = [found for found in entry.model_ids if books.store.manifest_path(found).exists()]
+    if links is not None and links.is_used:
+        links.withdraw(present, None, books.timestamp())
+    books.remove(entry.id, present)
+    for model_id in present:
+        digits = model_id.rpartition("-")[2]
+        for key, files in entry.details.get("adopted", {}).items():
+            if key.startswith(digits) and _stand_elsewhere(books, entry, model_id, files):
+                books.store.delete_from_trash(entry.id, model_id)
+
+
+def _stand_elsewhere(
+    books: Bookkeeper, entry: JournalEntry, model_id: str, files: Sequence[tuple[str, str]]
+) -> bool:
+    content = books.store.trash_path(entry.id, model_id)
+    try:
+        return all(
+            Path(original).lstat().st_nlink > 1 and Path(original).samefile(content / relative)
+            for relative, original in files
+        )
+    except OSError:
+        return False
+
+
 def _is_back(found: Manifest, relative: str, original: Path) -> bool:
     """Whether a moved file stands at its old place again, from an undo that was cut short.
 
@@ -189,7 +224,7 @@ def _is_back(found: Manifest, relative: str, original: Path) -> bool:
     )
 
 
-def _digests(found: Manifest, relative: str) -> Digests:
+def _digests(found: Manifest, relative: str) -> Digests | None:
     return next(file.digests for file in found.files if file.path == relative)
 
 

@@ -320,7 +320,7 @@ class Importer:
         )
         if self._lookup is not None:
             found = model.manifest
-            self._lookup.ask(source, found.content_digest, found.files)
+            self._lookup.ask(source, model.key, found.files)
         if not self._waiting:
             self._batch_began = time.monotonic()
         self._waiting_bytes += source.size_bytes
@@ -344,7 +344,7 @@ class Importer:
         self._tally.progress("publish")
         entry = self._entry
         if self.options.mode is ImportMode.MOVE:
-            sources = ((one.model.manifest.content_digest, one.source) for one in batch)
+            sources = ((one.model.key, one.source) for one in batch)
             moved = {**origins(sources), **entry.details.get("moved", {})}
             entry = replace(entry, details={"moved": moved})
         try:
@@ -378,7 +378,11 @@ class Importer:
         model = manifests.to_record(outcome.manifest)
         same = tuple(self.books.catalog.same_tensors(model))
         self._tally.imported(
-            source, model, error, same_tensors=same, content_digest=outcome.manifest.content_digest
+            source,
+            model,
+            error,
+            same_tensors=same,
+            content_digest=outcome.manifest.content_digest or "",
         )
 
 

@@ -28,6 +28,8 @@ from modelcellar.index_schema import (
     ROWS_TO_READ,
     SET_AUTHOR,
     UNIDENTIFIED,
+    UNREAD,
+    UNREAD_TOTALS,
     UPSERT_MODEL,
     CatalogRow,
     Filter,
@@ -162,6 +164,12 @@ class Catalog(CatalogFile):
         )
         return found[0] if found else None
 
+    def same_content(self, content_digest: str) -> list[str]:
+        """Ids of all models with exactly this content: adopted ones may have twins."""
+        return self.ids(
+            "SELECT id FROM models WHERE content_digest = ? ORDER BY id", content_digest
+        )
+
     def has_size(self, size_bytes: int) -> bool:
         """Whether any file of the library has this size."""
         return self.value("SELECT 1 FROM files WHERE size_bytes = ? LIMIT 1", size_bytes) == 1
@@ -229,6 +237,15 @@ class Catalog(CatalogFile):
         """How many models there are, and the bytes of all their files."""
         statement = "SELECT count(*), coalesce(sum(size_bytes), 0) FROM models"
         ((models, size_bytes),) = self.connection.execute(statement)
+        return int(models), int(size_bytes)
+
+    def unread(self) -> list[str]:
+        """Ids of the models that were adopted and not read whole yet, the smallest first."""
+        return self.ids(UNREAD)
+
+    def unread_totals(self) -> tuple[int, int]:
+        """How many models were not read whole yet, and the bytes of all their files."""
+        ((models, size_bytes),) = self.connection.execute(UNREAD_TOTALS)
         return int(models), int(size_bytes)
 
     def unidentified(self) -> list[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from modelcellar.manifest import Manifest
-from modelcellar.records import ModelRecord
+from modelcellar.records import FileRecord, ModelRecord
 
 __all__ = [
     "ADD_AUTHOR",
@@ -17,9 +17,12 @@ __all__ = [
     "MODELS_CALLED",
     "MODELS_WITH_TENSORS",
     "NEVER_LOOKED_UP",
+    "NOT_READ",
     "ROWS_TO_READ",
     "SET_AUTHOR",
     "UNIDENTIFIED",
+    "UNREAD",
+    "UNREAD_TOTALS",
     "UPSERT_MODEL",
     "CatalogRow",
     "Filter",
@@ -142,6 +145,13 @@ SELECT m.id FROM models m JOIN model_fields v ON v.model = m.rowid
 WHERE v.identity_status <> 'verified' OR v.looked_up_at IS NULL
 ORDER BY v.looked_up_at IS NOT NULL, m.id
 """
+NOT_READ = ""
+"""In place of a digest that nobody has computed yet. No digest is equal to it, or begins so."""
+
+UNREAD = f"SELECT id FROM models WHERE content_digest = '{NOT_READ}' ORDER BY size_bytes, id"
+UNREAD_TOTALS = (
+    f"SELECT count(*), coalesce(sum(size_bytes), 0) FROM models WHERE content_digest = '{NOT_READ}'"
+)
 NEVER_LOOKED_UP = "SELECT count(*) FROM model_fields WHERE looked_up_at IS NULL"
 
 
@@ -171,7 +181,7 @@ class CatalogRow:
         """What `UPSERT_MODEL` writes."""
         return (
             *(record.id, record.type.value, record.format.value, record.size_bytes),
-            *(record.added_at, record.verified_at, self.manifest.content_digest),
+            *(record.added_at, record.verified_at, self.manifest.content_digest or NOT_READ),
             *(self.data, self.mtime_ns, len(self.data)),
             *(text.name, text.words, text.tags, text.family_text),
             *(text.author, text.description, text.extension),
@@ -182,11 +192,18 @@ class CatalogRow:
         return [
             (
                 *(rowid, file.path.encode("utf-8", "surrogateescape"), file.size_bytes),
-                *(file.digests.blake3, file.digests.sha256, file.format.value),
+                *_digest_values(file),
+                file.format.value,
                 *(file.tensor_sha256, file.autov1),
             )
             for file in self.manifest.files
         ]
+
+
+def _digest_values(file: FileRecord) -> tuple[str, str]:
+    if file.digests is None:
+        return NOT_READ, NOT_READ
+    return file.digests.blake3, file.digests.sha256
 
 
 @dataclass(frozen=True, slots=True)

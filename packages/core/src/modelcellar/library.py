@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from modelcellar import manifest as manifests
 from modelcellar.config import Settings, load_settings
+from modelcellar.dedupe_records import DedupeReport
 from modelcellar.edits import apply_edits
 from modelcellar.index import Catalog
 from modelcellar.index_file import DAMAGED
 from modelcellar.layout import create_library
+from modelcellar.link_records import LinkKind
 from modelcellar.reader import LibraryReader
 from modelcellar.records import (
     EditChanges,
@@ -20,6 +22,7 @@ from modelcellar.records import (
     ModelType,
 )
 from modelcellar.reports import (
+    AdoptReport,
     EnrichReport,
     EnrichResult,
     ImportMode,
@@ -125,6 +128,72 @@ class ModelLibrary(LibraryReader):
             )
             return importer.run([Path(path) for path in paths])
 
+    def adopt(
+        self,
+        paths: Sequence[Path],
+        *,
+        link: LinkKind | None = None,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> AdoptReport:
+        """Take a collection in where it lies: linked, with nothing but its headers read.
+
+        Args:
+            paths: files and folders, as for :meth:`import_paths`.
+            link: ``REFLINK`` or ``HARDLINK`` only; by default whichever works, in this order.
+            dry_run: look, and write nothing.
+            progress: told how far things are.
+
+        Raises:
+            KeyboardInterrupt: after everything that was complete has been published.
+            LibraryBusyError: another process did not let go of the library in time.
+        """
+        from modelcellar.adoption import Adopter, AdoptOptions
+
+        with self._changing():
+            self._books.refresh()
+            if link is None and self._settings.reflink == "never":
+                link = LinkKind.HARDLINK
+            options = AdoptOptions(link, dry_run)
+            adopter = Adopter(self._books, options=options, on_progress=progress)
+            return adopter.run([Path(path) for path in paths])
+
+    def dedupe(
+        self,
+        paths: Sequence[Path],
+        *,
+        link: LinkKind = LinkKind.REFLINK,
+        apply: bool = False,
+        min_bytes: int = 1,
+        progress: ProgressCallback | None = None,
+    ) -> DedupeReport:
+        """Find equal files below ``paths``, and in the library, and give their space back.
+
+        Args:
+            paths: files and folders; links are not followed.
+            link: ``REFLINK`` shares data and changes no file; ``HARDLINK`` makes one file of equal
+                ones, which :meth:`undo` takes back.
+            apply: do it, not only say what would be done.
+            min_bytes: pass over smaller files.
+            progress: told how far things are.
+
+        Raises:
+            LibraryBusyError: another process did not let go of the library in time.
+        """
+        from modelcellar.dedupe import DedupeOptions, Deduper, records_folder
+        from modelcellar.io.manager import IoManager
+
+        with self._changing():
+            self._books.refresh()
+            deduper = Deduper(
+                records_folder(),
+                options=DedupeOptions(link, apply, min_bytes),
+                disks=IoManager(self._settings.drive),
+                books=self._books,
+                on_progress=progress,
+            )
+            return deduper.run([Path(path) for path in paths])
+
     def edit(self, text: str, changes: EditChanges, *, dry_run: bool = False) -> ModelRecord:
         """Change what the user says about a model; guesses stay beside the user's word.
 
@@ -179,6 +248,7 @@ class ModelLibrary(LibraryReader):
         texts: Sequence[str] = (),
         *,
         quick: bool = False,
+        unread: bool = False,
         max_duration_s: float | None = None,
         progress: ProgressCallback | None = None,
     ) -> VerifyReport:
@@ -187,6 +257,7 @@ class ModelLibrary(LibraryReader):
         Args:
             texts: which models, as for :meth:`get`; none means all.
             quick: sizes and structure only.
+            unread: only adopted models that nobody has read yet, instead of all; small ones first.
             max_duration_s: begin no further model after that many seconds.
             progress: told how far things are.
 
@@ -197,6 +268,7 @@ class ModelLibrary(LibraryReader):
         from modelcellar.verifier import Verifier
 
         ids = [self._resolve(text).id for text in texts]
+        ids += self._read(Catalog.unread) if unread else []
         self._read(Catalog.stamp)
         with self._changing():
             verifier = Verifier(
@@ -206,7 +278,9 @@ class ModelLibrary(LibraryReader):
                 disks=IoManager(self._settings.drive),
                 on_progress=progress,
             )
-            return verifier.run(list(dict.fromkeys(ids))) if texts else verifier.run_all()
+            if texts or unread:
+                return verifier.run(list(dict.fromkeys(ids)))
+            return verifier.run_all()
 
     def lookup(
         self, text: str, *, refresh: bool = False, on_wait: WaitCallback | None = None

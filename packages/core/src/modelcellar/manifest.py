@@ -68,10 +68,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is known about one model. ``facts`` are guesses, ``edits`` are the user's and win."""
+    """What is known about one model. ``facts`` are guesses, ``edits`` are the user's and win.
+
+    ``content_digest`` is ``None`` until every file was read whole: an adopted model has none yet,
+    so it equals no other.
+    """
 
     id: str
-    content_digest: str
+    content_digest: str | None
     added_at: str
     files: tuple[FileRecord, ...]
     facts: Mapping[str, Fact] = field(default_factory=dict)
@@ -85,6 +89,11 @@ class Manifest:
     """When everybody who may know had last been asked where it is from; ``None``: not yet."""
     raw: Mapping[str, JsonValue] = field(default_factory=dict, compare=False, repr=False)
     """The document this was read from, so that unknown keys survive."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether every file was read whole, so that digests of all are known."""
+        return self.content_digest is not None
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -168,7 +177,7 @@ def decode(data: bytes, origin: str) -> Manifest:
             json.dumps(document, ensure_ascii=False).encode()
         manifest = Manifest(
             id=_text(document["id"]),
-            content_digest=_digest(document["content_digest"]),
+            content_digest=_optional(_digest, document["content_digest"]),
             added_at=_text(document["added_at"]),
             files=_files(document["files"]),
             facts=to_facts(document.get("facts")),
@@ -180,6 +189,8 @@ def decode(data: bytes, origin: str) -> Manifest:
             looked_up_at=_optional(_text, document.get("looked_up_at")),
             raw=document,
         )
+        if manifest.is_read != all(file.digests is not None for file in manifest.files):
+            raise ValueError("digests of some files only")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LibraryFormatError(
             f"{origin} is not a readable manifest: {error!r}",
@@ -231,8 +242,8 @@ def _file_document(
         **raw_files.get(json.dumps(_path_keys(keys)), {}),
         **keys,
         "size_bytes": file.size_bytes,
-        "blake3": file.digests.blake3,
-        "sha256": file.digests.sha256,
+        "blake3": file.digests.blake3 if file.digests is not None else None,
+        "sha256": file.digests.sha256 if file.digests is not None else None,
         "format": file.format.value,
         **{key: value for key, value in _optional_keys(file).items() if value},
     }
@@ -243,6 +254,8 @@ def _optional_keys(file: FileRecord) -> dict[str, JsonValue]:
         "tensor_sha256": file.tensor_sha256,
         "autov1": file.autov1,
         "role": COMPANION if file.is_companion else None,
+        "claimed_sha256": file.claimed_sha256,
+        "claimed_by": file.claimed_by,
     }
 
 
@@ -269,12 +282,20 @@ def _file(entry: Mapping[str, JsonValue]) -> FileRecord:
     return FileRecord(
         path=path,
         size_bytes=size_bytes,
-        digests=Digests(blake3=_digest(entry["blake3"]), sha256=_digest(entry["sha256"])),
+        digests=_digests(entry["blake3"], entry["sha256"]),
         format=_member(FileFormat, entry.get("format"), FileFormat.UNKNOWN),
         tensor_sha256=_optional(_digest, entry.get("tensor_sha256")),
         autov1=_optional(_text, entry.get("autov1")),
         is_companion=entry.get("role") == COMPANION,
+        claimed_sha256=_optional(_digest, entry.get("claimed_sha256")),
+        claimed_by=_optional(_text, entry.get("claimed_by")),
     )
+
+
+def _digests(blake3: JsonValue, sha256: JsonValue) -> Digests | None:
+    if blake3 is None and sha256 is None:
+        return None
+    return Digests(blake3=_digest(blake3), sha256=_digest(sha256))
 
 
 def identity_document(identity: Identity) -> dict[str, JsonValue]:

@@ -128,7 +128,9 @@ class _Files:
                 wish.model_id,
                 {
                     file.path: SourceFile(
-                        f"{folder}/{file.path}", file.digests.sha256, file.size_bytes
+                        f"{folder}/{file.path}",
+                        file.digests.sha256 if file.digests else "",
+                        file.size_bytes,
                     )
                     for file in self._models[wish.model_id].files
                 },

@@ -31,7 +31,7 @@ def about_file(
     inspection: Inspection | None = None,
     claims: tuple[Claim, ...] = (),
 ) -> Question:
-    """The question about a file whose digests are known.
+    """The question about a file whose digests are known, unless it was adopted and not read yet.
 
     Args:
         path: where its bytes are, which a small one is read from once more, for git's name of it;
@@ -49,8 +49,8 @@ def about_file(
         Subject(
             name=f"{model}/{record.path}" if model else PurePosixPath(record.path).name,
             size_bytes=record.size_bytes,
-            sha256=record.digests.sha256,
-            blake3=record.digests.blake3,
+            sha256=record.digests.sha256 if record.digests is not None else None,
+            blake3=record.digests.blake3 if record.digests is not None else None,
             tensor_sha256=record.tensor_sha256,
             autov1=record.autov1,
             git_sha1=None if path is None else git_sha1(path, record.size_bytes),

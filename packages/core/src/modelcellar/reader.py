@@ -158,6 +158,10 @@ class LibraryReader:
         """How many models there are, and the bytes of all their files."""
         return self._read(Catalog.totals)
 
+    def unread_totals(self) -> tuple[int, int]:
+        """How many adopted models were not read whole yet, and the bytes of all their files."""
+        return self._read(Catalog.unread_totals)
+
     def never_looked_up(self) -> int:
         """How many models somebody who may know has not been asked about yet."""
         return self._read(Catalog.never_looked_up)

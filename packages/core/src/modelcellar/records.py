@@ -147,15 +147,27 @@ class FileRecord:
     the header does not change (its first 12 digits are the image tools' "AutoV3"). ``autov1`` are
     the 8 digits that A1111 first called a model's hash. A companion is a preview, a note or a
     configuration beside the weights; it does not count for what the model is.
+
+    ``digests`` are ``None`` for a file that was adopted and that nobody has read whole yet.
+    ``claimed_sha256`` is what another tool (``claimed_by``) wrote down; it proves nothing.
     """
 
     path: str
     size_bytes: int
-    digests: Digests
+    digests: Digests | None
     format: FileFormat = FileFormat.UNKNOWN
     tensor_sha256: str | None = None
     autov1: str | None = None
     is_companion: bool = False
+    claimed_sha256: str | None = None
+    claimed_by: str | None = None
+
+    @property
+    def known_digests(self) -> Digests:
+        """Its digests. Raises ValueError: it was not read yet, so nobody knows."""
+        if self.digests is None:
+            raise ValueError(f"{self.path!r} was not read yet")
+        return self.digests
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +207,11 @@ class ModelRecord:
     def size_bytes(self) -> int:
         """Bytes of all files together."""
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether every file was read whole, so that its digests are known."""
+        return all(file.digests is not None for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)

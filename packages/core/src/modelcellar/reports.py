@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from modelcellar.link_records import LinkKind
 from modelcellar.origins import Listing, Match
 from modelcellar.records import (
     NOT_CHECKED,
@@ -138,6 +139,12 @@ class VerifyReport:
     damaged: tuple[Damage, ...]
     missing: tuple[Damage, ...]
     not_reached: int = 0
+    first_read: tuple[str, ...] = ()
+    """Ids of adopted models that were read whole for the first time, and have digests now."""
+    false_claims: tuple[Damage, ...] = ()
+    """Files of those with another SHA-256 than some tool had written down."""
+    twins: tuple[tuple[str, str], ...] = ()
+    """Those whose content another model has too: their id, and that of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,3 +238,35 @@ class BenchReport:
     cases: tuple[BenchCase, ...]
     bottleneck: str
     sha256_backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptResult:
+    """What became of one source: taken in where it lies, there before, refused or failed.
+
+    ``link`` is how it came in, or would. ``claims`` is how many of its files another tool has
+    written a SHA-256 down for, ``claimed_from`` whose record says where the model is from.
+    """
+
+    source: str
+    status: ImportStatus
+    model_id: str | None = None
+    link: LinkKind | None = None
+    error: ErrorInfo | None = None
+    format: FileFormat = FileFormat.UNKNOWN
+    summary: str = ""
+    size_bytes: int | None = None
+    files: tuple[str, ...] = ()
+    claims: int = 0
+    claimed_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptReport:
+    """What an adoption did (or, in a dry run, would do). No content was read or written."""
+
+    results: tuple[AdoptResult, ...]
+    models: tuple[ModelRecord, ...]
+    skipped: tuple[Skipped, ...] = ()
+    seconds: float = 0.0
+    dry_run: bool = False

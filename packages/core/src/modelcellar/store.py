@@ -283,6 +283,15 @@ class Store:
         ids = {path.stem if path.suffix == ".json" else path.name for path in folder.iterdir()}
         return sorted(ids), tree_bytes(folder)
 
+    def delete_from_trash(self, entry_id: str, model_id: str) -> None:
+        """Delete for good one model that a change put into the trash."""
+        content = self.trash_path(entry_id, model_id)
+        content.with_name(f"{model_id}.json").unlink(missing_ok=True)
+        if content.exists():
+            remove_tree(content)
+        with suppress(OSError):
+            content.parent.rmdir()
+
     def empty_trash(self, entry_id: str) -> None:
         """Delete for good what one change put into the trash."""
         folder = self.root / "trash" / entry_id

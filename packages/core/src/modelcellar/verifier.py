@@ -1,7 +1,7 @@
 """Re-reading what the library holds and comparing it with what came in.
 
 A recorded digest is never changed by what is read: a damaged file stays reported until it is
-restored or removed.
+restored or removed. A model that was adopted has none yet; its first reading makes them.
 """
 
 import logging
@@ -9,10 +9,12 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.errors import CellarError
+from modelcellar.first_reading import FirstReading
 from modelcellar.formats import inspect_file
 from modelcellar.io.manager import IoManager
 from modelcellar.manifest import Manifest, is_writable
@@ -48,6 +50,10 @@ class _Found:
     damaged: list[Damage] = field(default_factory=list)
     missing: list[Damage] = field(default_factory=list)
     bytes_done: int = 0
+    first: dict[str, FirstReading] = field(default_factory=dict)
+    first_read: list[str] = field(default_factory=list)
+    twins: list[tuple[str, str]] = field(default_factory=list)
+    false_claims: list[Damage] = field(default_factory=list)
 
 
 class Verifier:
@@ -96,6 +102,9 @@ class Verifier:
             damaged=tuple(found_all.damaged),
             missing=tuple(found_all.missing),
             not_reached=len(model_ids) - found_all.checked,
+            first_read=tuple(found_all.first_read),
+            false_claims=tuple(found_all.false_claims),
+            twins=tuple(found_all.twins),
         )
 
     def run_all(self) -> VerifyReport:
@@ -131,13 +140,16 @@ class Verifier:
     def _check(self, window: Sequence[Manifest]) -> int:
         """Check some models; how many of them are well."""
         to_read = [one for found in window for one in self._look(found)]
-        for one, result in zip(to_read, self._read(to_read), strict=True):
+        known = [one for one in to_read if one.file.digests is not None]
+        for one, result in zip(known, self._read(known), strict=True):
             if isinstance(result, OSError):
                 self._unreadable(one.model_id, one.file, result)
             elif result.digests != one.file.digests:
                 self._damage(one.model_id, one.file, result.digests.blake3)
         ok = 0
         for found in window:
+            if not found.is_read and not self.quick and found.id not in self._ill:
+                self._read_first(found)
             is_well = found.id not in self._ill
             self._results[found.id] = is_well
             ok += is_well
@@ -177,21 +189,37 @@ class Verifier:
         return self._disks.hash_many(
             [one.path for one in to_read],
             from_disk=True,
-            progress=lambda done_bytes, _total_bytes: self._tell(first, done_bytes),
+            progress=partial(self._tell, first),
         )
+
+    def _read_first(self, found: Manifest) -> None:
+        """Make the digests of an adopted model; how it is now is how it is to stay."""
+        content = self.books.store.content_path(found.id)
+        reading = FirstReading(found)
+        for file in found.files:
+            try:
+                reading.read(content / file.path, file, progress=partial(self._tell, found.id))
+            except OSError as error:
+                self._unreadable(found.id, file, error)
+                return
+        self._found.first[found.id] = reading
+        self._found.false_claims += [
+            Damage(found.id, file.path, str(file.claimed_sha256), sha256)
+            for file, sha256 in reading.false_claims()
+        ]
 
     def _damage(self, model_id: str, file: FileRecord, actual: str) -> None:
         self._ill.add(model_id)
-        self._found.damaged.append(Damage(model_id, file.path, file.digests.blake3, actual))
+        self._found.damaged.append(Damage(model_id, file.path, _expected(file), actual))
 
     def _unreadable(self, model_id: str, file: FileRecord, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             self._damage(model_id, file, f"unreadable: {error.strerror}")
             return
         self._ill.add(model_id)
-        self._found.missing.append(Damage(model_id, file.path, file.digests.blake3, "missing"))
+        self._found.missing.append(Damage(model_id, file.path, _expected(file), "missing"))
 
-    def _tell(self, model_id: str, more_bytes: int) -> None:
+    def _tell(self, model_id: str, more_bytes: int, _total_bytes: int = 0) -> None:
         if self._on_progress is not None:
             found = self._found
             done = found.bytes_done + more_bytes
@@ -206,14 +234,31 @@ class Verifier:
             with self.books.change() as staging:
                 at = self.books.timestamp()
                 rows = [
-                    replace(found, verified_at=at, damaged_at=None)
+                    self._verified(found, at)
                     if results[found.id]
                     else replace(found, damaged_at=at)
                     for found in self._writable(results)
                 ]
                 self.books.rewrite(staging, rows)
+                self._look_for_twins(rows)
         except (CellarError, OSError) as error:
             log.warning("the time of this verification was not recorded: %s", error)
+
+    def _verified(self, found: Manifest, at: str) -> Manifest:
+        reading = self._found.first.get(found.id)
+        if reading is not None:
+            found = reading.written_into(found, at)
+        return replace(found, verified_at=at, damaged_at=None)
+
+    def _look_for_twins(self, rows: Sequence[Manifest]) -> None:
+        """Tell of models with one content. Nothing is merged: both may be linked to somewhere."""
+        for found in rows:
+            if self._found.first.pop(found.id, None) is not None:
+                self._found.first_read.append(found.id)
+                same = self.books.catalog.same_content(str(found.content_digest))
+                pairs = [(found.id, other) for other in same if other != found.id]
+                told = {frozenset(pair) for pair in self._found.twins}
+                self._found.twins += [pair for pair in pairs if frozenset(pair) not in told]
 
     def _writable(self, model_ids: Iterable[str]) -> Iterator[Manifest]:
         """The manifests as they are by now; passes over those removed, garbled or newer."""
@@ -225,3 +270,7 @@ class Verifier:
             else:
                 if is_writable(found):
                     yield found
+
+
+def _expected(file: FileRecord) -> str:
+    return file.digests.blake3 if file.digests is not None else "not read yet"

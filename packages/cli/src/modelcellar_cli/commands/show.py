@@ -82,13 +82,25 @@ def _file_lines(file: FileRecord, place: Path) -> list[str]:
         ("companion" if file.is_companion else "file", file.path),
         ("  size", _exact_size(file.size_bytes)),
         ("  format", file.format.value),
-        ("  blake3", file.digests.blake3),
-        ("  sha256", file.digests.sha256),
+        ("  blake3", file.digests.blake3 if file.digests else "not read yet"),
+        ("  sha256", file.digests.sha256 if file.digests else "not read yet"),
+        ("  claimed", _claim(file)),
         ("  tensors", file.tensor_sha256),
         ("  short", ", ".join(f"{name} {value}" for name, value in short_hashes(file).items())),
         ("  lies at", str(place)),
     ]
     return [line(title, value) for title, value in pairs if value]
+
+
+def _claim(file: FileRecord) -> str:
+    """What another tool says the SHA-256 is, and whether it was right where that is known."""
+    if file.claimed_sha256 is None:
+        return ""
+    told = f"sha256 {file.claimed_sha256} by {file.claimed_by or 'another tool'}"
+    if file.digests is None:
+        return f"{told}, not checked yet"
+    is_right = file.digests.sha256 == file.claimed_sha256
+    return f"{told}, {'which is right' if is_right else 'WHICH IS WRONG'}"
 
 
 def _exact_size(size_bytes: int) -> str:

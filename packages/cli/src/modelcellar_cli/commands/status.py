@@ -39,12 +39,15 @@ def command(options: Options) -> None:
     try:
         with open_library(options) as library:
             models, size_bytes = library.totals()
+            unread, unread_bytes = library.unread_totals()
             totals: dict[str, Any] | None = {
                 **path_fields("path", str(library.path)),
                 "library_id": library.library_id,
                 "models": models,
                 "size_bytes": size_bytes,
                 "pending_lookups": library.never_looked_up(),
+                "unread_models": unread,
+                "unread_bytes": unread_bytes,
             }
     except LibraryNotFoundError:
         totals = None
@@ -71,6 +74,10 @@ def _show(
                 line("to look up", f"{counted(totals['pending_lookups'], 'model')}"),
             ]
         )
+        if totals["unread_models"]:
+            unread = f"{counted(totals['unread_models'], 'adopted model')}, "
+            unread += human_size(totals["unread_bytes"])
+            emit_lines([line("to read", f"{unread}; cellar adopt --finish")])
     known = f"{counted(files, 'file')} of {repositories:,} repositories, by digest"
     emit_lines([line("known", known)])
     if network.is_offline:

@@ -12,7 +12,7 @@ from modelcellar_cli.session import open_library
 @click.option("--dry-run", is_flag=True, help="Show what would be taken back; change nothing.")
 @click.pass_obj
 def command(options: Options, dry_run: bool) -> None:
-    """Take the last change back: an import, an edit, a removal, a sync, an application.
+    """Take the last change back: an import, adoption, edit, removal, sync, application, dedupe.
 
     Run again, it takes back the change before that one. With -q prints the ids of the models that
     the change was about.
@@ -40,4 +40,6 @@ def _objects(entry: JournalEntry) -> str:
         return show_text(", ".join(map(str, entry.details.get("apps", ()))))
     if entry.command.startswith("app "):
         return show_text(str(entry.details["app"]["name"]))
+    if entry.command == "dedupe":
+        return counted(int(entry.details.get("links", 0)), "file")
     return counted(len(entry.model_ids), "model")

@@ -47,11 +47,17 @@ def command(
 ) -> int:
     """Read models again and compare them with their digests: all of them, or those given.
 
-    Those whose last check is longest ago come first. With -q prints the ids of models with damage.
+    Those whose last check is longest ago come first. Adopted models get their digests when they are
+    read for the first time. With -q prints the ids of models with damage.
     Exit codes: 0 all is well, 6 something is damaged or missing.
     """
     with open_library(options) as library, ProgressTalk(options) as progress:
         report = library.verify(models, quick=quick, max_duration_s=max_duration, progress=progress)
+    return show_report(options, report)
+
+
+def show_report(options: Options, report: "VerifyReport") -> int:
+    """Print what a verification found, and return the exit code for it."""
     if options.json:
         emit_json(
             {
@@ -60,6 +66,9 @@ def command(
                 "damaged": [_damage_to_json(one) for one in report.damaged],
                 "missing": [_damage_to_json(one) for one in report.missing],
                 "not_reached": report.not_reached,
+                "first_read": list(report.first_read),
+                "false_claims": [_damage_to_json(one) for one in report.false_claims],
+                "twins": [list(pair) for pair in report.twins],
             }
         )
     elif options.quiet:
@@ -94,6 +103,15 @@ def _show(options: Options, report: "VerifyReport") -> None:
         emit_lines([""])
     left = f", {report.not_reached:,} not reached in the time given" if report.not_reached else ""
     emit_lines([f"{counted(report.checked, 'model')} checked, {report.ok:,} ok{left}"])
+    if report.first_read:
+        emit_lines([f"{counted(len(report.first_read), 'adopted model')} read for the first time"])
+    for one in report.false_claims:
+        place = show_text(f"{one.model_id}, {one.path}")
+        emit_lines([f"note {place}: another tool says sha256 {one.expected}, it is {one.actual}"])
+    for model_id, other in report.twins:
+        emit_lines([f"note {show_text(model_id)} has the same content as {show_text(other)}"])
+    if report.twins:
+        talk(options, "Both are kept. To let one go: cellar remove MODEL")
     if found:
         talk(
             options,

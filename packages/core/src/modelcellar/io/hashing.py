@@ -70,9 +70,13 @@ def copy_with_hashing(
 
 
 def hash_file(
-    path: str | os.PathLike[str], *, from_disk: bool = False, progress: ByteProgress | None = None
+    path: str | os.PathLike[str],
+    *,
+    from_disk: bool = False,
+    ranges: Sequence[tuple[int, int]] = (),
+    progress: ByteProgress | None = None,
 ) -> HashedFile:
-    """Both digests of the file at ``path``, read once.
+    """Both digests of the file at ``path``, read once, and the SHA-256 of each of its ``ranges``.
 
     ``from_disk`` asks the kernel to drop its cached pages first, so that the disk is what is read.
 
@@ -80,7 +84,9 @@ def hash_file(
         SourceChangedError: the file changed while it was being read.
         OSError: with errno and file name.
     """
-    found = modelcellar_hashing.hash_file(path, from_disk=from_disk, progress=progress)
+    found = modelcellar_hashing.hash_file(
+        path, from_disk=from_disk, ranges=ranges, progress=progress
+    )
     return _hashed(path, found)
 
 

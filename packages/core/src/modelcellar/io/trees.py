@@ -25,10 +25,16 @@ def write_file(path: Path, data: bytes) -> Path:
 
 
 def seal(staged: Path) -> None:
-    """Write-protect what lies in a staged folder; the folder itself must stay movable."""
+    """Write-protect what lies in a staged folder; the folder itself must stay movable.
+
+    A file that has another name somewhere is also that of whoever gave it that name, and its
+    permissions are left: hard links have them in common.
+    """
     for folder, subfolders, names in os.walk(staged):
         for name in names:
-            chmod(Path(folder, name), 0o444)
+            path = Path(folder, name)
+            if path.lstat().st_nlink == 1:
+                chmod(path, 0o444)
         for name in subfolders:
             chmod(Path(folder, name), 0o555)
 

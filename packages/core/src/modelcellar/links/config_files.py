@@ -84,7 +84,7 @@ def _model_yml(model: ModelRecord, parts: GgufParts, place: Place) -> bytes:
         "name": naming.display(model.name),
         "size_bytes": model.size_bytes,
         "embedding": model.type is ModelType.EMBEDDING_MODEL,
-        "model_sha256": parts.text.digests.sha256,
+        "model_sha256": parts.text.known_digests.sha256,
     }
     if parts.projectors:
         values["mmproj_path"] = _path(place, model, parts.projectors[0])

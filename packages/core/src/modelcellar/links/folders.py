@@ -16,7 +16,7 @@ from modelcellar.links.names import Claim, Names
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset, Unit
 from modelcellar.links.rules import Rules, Spot
-from modelcellar.links.shapes import digest_of, main_files, shape_of
+from modelcellar.links.shapes import digest_of, file_digest, main_files, shape_of
 from modelcellar.records import FileRecord, ModelRecord
 
 __all__ = ["wishes"]
@@ -95,7 +95,7 @@ class _Layout:
         digest = digest_of(model)
         folder = _filled(spot.folder, model)
         claims = [
-            Claim(self._folder_of(file, folder, files), _basename(file), file.digests.sha256)
+            Claim(self._folder_of(file, folder, files), _basename(file), file_digest(model, file))
             for file in files
         ]
         renamed: dict[str, Claim] = {}
@@ -104,7 +104,7 @@ class _Layout:
             if self._names.is_new(claim):
                 yield _Named(file, _joined(claim.folder, claim.name))
         for file in model.files:
-            beside = self._companion(file, renamed) if file not in files else None
+            beside = self._companion(model, file, renamed) if file not in files else None
             if beside is not None and self._names.is_new(beside):
                 yield _Named(file, _joined(beside.folder, beside.name))
 
@@ -112,7 +112,9 @@ class _Layout:
         is_projector = len(files) > 1 and "mmproj" in _basename(file).lower()
         return self._preset.projectors or folder if is_projector else folder
 
-    def _companion(self, file: FileRecord, renamed: Mapping[str, Claim]) -> Claim | None:
+    def _companion(
+        self, model: ModelRecord, file: FileRecord, renamed: Mapping[str, Claim]
+    ) -> Claim | None:
         """Where a companion goes: beside the file that it is named after, named after it again."""
         name = _basename(file)
         for old, new in renamed.items():
@@ -122,7 +124,7 @@ class _Layout:
             ):
                 ending = name[len(stem) :]
                 if name.startswith(stem) and ending.lower() in self._preset.companions:
-                    return Claim(new.folder, new_stem + ending, file.digests.sha256)
+                    return Claim(new.folder, new_stem + ending, file_digest(model, file))
         return None
 
     def _as_folder(self, spot: Spot, model: ModelRecord) -> Iterator[_Named]:

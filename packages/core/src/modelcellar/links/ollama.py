@@ -77,7 +77,7 @@ class _Layer:
 
     @classmethod
     def of_file(cls, kind: str, file: FileRecord) -> "_Layer":
-        return cls(kind, file.digests.sha256, file.size_bytes, path=file.path)
+        return cls(kind, file.known_digests.sha256, file.size_bytes, path=file.path)
 
     @classmethod
     def of_content(cls, kind: str, content: bytes) -> "_Layer":
@@ -139,7 +139,7 @@ class _Store:
     def _name(self, model: ModelRecord, parts: GgufParts) -> OllamaName:
         name = store_name(model.name, _said(model, "quantization"))
         if name.key in self._names:
-            name = name.apart(parts.text.digests.sha256)
+            name = name.apart(parts.text.known_digests.sha256)
         self._names.add(name.key)
         return name
 

@@ -6,7 +6,7 @@ from modelcellar.links.preset_values import Shape
 from modelcellar.records import FileFormat, FileRecord, ModelRecord
 from modelcellar.sources.parts import Part
 
-__all__ = ["digest_of", "main_files", "shape_of"]
+__all__ = ["digest_of", "file_digest", "main_files", "shape_of"]
 
 
 def main_files(model: ModelRecord) -> tuple[FileRecord, ...]:
@@ -31,6 +31,16 @@ def digest_of(model: ModelRecord) -> str:
     """The SHA-256 of a model of one file, else one over those of all its files."""
     files = main_files(model)
     if len(files) == 1:
-        return files[0].digests.sha256
-    lines = sorted(f"{file.digests.sha256}  {file.path}\n" for file in files)
+        return file_digest(model, files[0])
+    lines = sorted(f"{file_digest(model, file)}  {file.path}\n" for file in files)
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def file_digest(model: ModelRecord, file: FileRecord) -> str:
+    """What tells the file from others of its name: its SHA-256.
+
+    Of a file that nobody has read yet, one of where it is, so that it may be named anew later.
+    """
+    if file.digests is not None:
+        return file.digests.sha256
+    return hashlib.sha256(f"{model.id}/{file.path}".encode("utf-8", "surrogateescape")).hexdigest()

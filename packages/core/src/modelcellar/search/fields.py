@@ -192,10 +192,11 @@ _STATES = {
     "duplicate": (
         "EXISTS (SELECT 1 FROM files a JOIN files b ON b.model <> a.model AND (b.sha256 = a.sha256"
         " OR b.tensor_sha256 = a.tensor_sha256)"
-        " WHERE a.model = v.model AND a.format <> 'unknown')"
+        " WHERE a.model = v.model AND a.format <> 'unknown' AND a.sha256 <> '')"
     ),
     "broken": "v.damaged_at IS NOT NULL",
     "pending": "v.looked_up_at IS NULL",
+    "unread": "v.model IN (SELECT rowid FROM models WHERE content_digest = '')",
     "unused": "v.model NOT IN (SELECT model FROM temp.linked)",
 }
 
@@ -275,8 +276,8 @@ FIELDS: Mapping[str, Field] = {
     "hash": Field(f"{MIN_DIGEST_DIGITS} or more digits of a digest: hash:ab12cd", _hash),
     "path": Field("a part of the path of a file: path:unet/", _path),
     "app": Field("the beginning of an application's name: app:comfyui", _app),
-    "is": Field("duplicate, broken (damaged), pending (nobody was asked yet) or unused (no links)",
-                _is),
+    "is": Field("duplicate, broken (damaged), pending (nobody was asked yet), unread (adopted and "
+                "not read whole yet) or unused (no links)", _is),
 }  # fmt: skip
 """Every field by its name."""
 

@@ -1,0 +1,65 @@
+"""``cellar adopt``: the command around an adoption."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.model_files import write_safetensors
+from tests.support.command import CommandResult
+
+Cellar = Callable[..., CommandResult]
+
+
+def test_adopt_finish_and_undo(cellar: Cellar, collection: Path) -> None:
+    done = cellar("adopt", "--json", collection, check=False)
+    document = done.json()
+    assert done.exit_code == 3  # the pointer is refused
+    actions = {Path(one["source"]).name: one["action"] for one in document["plan"]["actions"]}
+    assert actions.pop("pointer.safetensors") == "refused"
+    assert set(actions.values()) == {"adopt"}
+    assert len(actions) == len(document["models"]) == 3
+    assert all(not model["is_read"] for model in document["models"])
+    assert {file["sha256"] for model in document["models"] for file in model["files"]} == {None}
+    status = cellar("status", "--json").json()["library"]
+    assert (status["models"], status["unread_models"]) == (3, 3)
+    assert "cellar adopt --finish" in cellar("status").stdout
+    assert "not read yet" in cellar("show", "beta").stdout
+    read = cellar("adopt", "--finish", "--json").json()
+    assert len(read["first_read"]) == 3
+    assert "read for the first time" not in cellar("adopt", "--finish").stdout
+    entry = cellar("undo", "--json").json()["entry"]
+    assert entry["command"] == "adopt"
+    assert cellar("list", "--json").json()["total"] == 0
+
+
+def test_a_dry_run_makes_no_library(cellar: Cellar, collection: Path) -> None:
+    done = cellar("adopt", "--dry-run", collection, check=False)
+    assert "would adopt 3 models" in done.stdout
+    assert cellar("list", check=False).exit_code == 5
+
+
+def test_folders_or_finish(cellar: Cellar, collection: Path) -> None:
+    assert cellar("adopt", check=False).exit_code == 2
+    assert cellar("adopt", "--finish", collection, check=False).exit_code == 2
+
+
+def test_twins_are_told_of(cellar: Cellar, tmp_path: Path) -> None:
+    folder = tmp_path / "twins"
+    folder.mkdir()
+    write_safetensors(folder / "a.safetensors", fill=1, size_bytes=100_000)
+    (folder / "b.safetensors").write_bytes((folder / "a.safetensors").read_bytes())
+    ids = cellar("adopt", "-q", folder).stdout.split()
+    assert len(ids) == 2
+    told = cellar("verify")
+    assert f"note {ids[0]} has the same content as {ids[1]}" in told.stdout
+    assert "2 adopted models read for the first time" in told.stdout
+
+
+def test_names_that_are_not_utf8(cellar: Cellar, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    path = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.safetensors"))
+    write_safetensors(path, fill=1, size_bytes=100)
+    assert cellar("adopt", "--json", folder).json()["plan"]["actions"][0]["action"] == "adopt"
+    cellar("undo")
+    assert path.stat().st_nlink == 1
