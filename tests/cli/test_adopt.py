@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.model_files import write_safetensors
+from tests.support import models
 from tests.support.command import CommandResult
+from tests.support.trees import tree
 
 Cellar = Callable[..., CommandResult]
 
@@ -63,3 +65,32 @@ def test_names_that_are_not_utf8(cellar: Cellar, tmp_path: Path) -> None:
     assert cellar("adopt", "--json", folder).json()["plan"]["actions"][0]["action"] == "adopt"
     cellar("undo")
     assert path.stat().st_nlink == 1
+
+
+def test_links_of_an_adopted_model_come_and_go_with_it(cellar: Cellar, tmp_path: Path) -> None:
+    """Before anybody has read it, and over its first reading."""
+    collection = tmp_path / "collection"
+    collection.mkdir()
+    models.write_safetensors(collection / "one.safetensors", seed=1)
+    models.write_safetensors(collection / "two.safetensors", seed=2)
+    before = tree(collection)
+    app = tmp_path / "models"
+    app.mkdir()
+    cellar("adopt", collection)
+    cellar("app", "add", "vllm", app, "--preset", "folder")
+    cellar("sync")
+    assert {path.name for path in app.rglob("*.safetensors")} == {
+        "one.safetensors",
+        "two.safetensors",
+    }
+    cellar("adopt", "--finish")
+    [plan] = cellar("plan", "--json").json()["apps"]
+    assert {action["action"] for action in plan["actions"]} == {"keep"}
+    assert {link["health"] for link in cellar("links", "--json").json()["links"]} == {"ok"}
+    cellar("remove", "one")
+    assert {path.name for path in app.rglob("*.safetensors")} == {"two.safetensors"}
+    for _ in ("remove", "sync", "app add", "adopt"):
+        cellar("undo")
+    assert list(app.iterdir()) == []
+    assert tree(collection) == before
+    assert cellar("list", "--json").json()["total"] == 0
