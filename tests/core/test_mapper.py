@@ -307,6 +307,24 @@ def test_two_applications_with_one_folder_of_models(
     assert counts(filled.sync()) == {"create": 3, "keep": 3}
 
 
+def test_two_applications_that_want_different_files_in_one_place(
+    filled: ModelLibrary, comfyui: Path, source_folder: Path
+) -> None:
+    (other,) = import_loras(filled, source_folder / "more", ["flat"], first_seed=70)
+    filled.edit(other, EditChanges(add_tags=("mine",)))
+    filled.applications.add("comfyui", comfyui, only="-tag:mine")
+    filled.applications.add("second", comfyui, preset="comfyui", only="tag:mine")
+    planned = filled.sync(dry_run=True)
+    assert counts(planned) == {"create": 3, "conflict": 1}
+    assert planned.actions[-1].reason == "another link is going to be there for comfyui"
+    assert filled.sync().actions == planned.actions
+    report = filled.sync()
+    assert counts(report) == {"keep": 3, "conflict": 1}
+    assert report.actions[-1].reason == "another link is there for comfyui"
+    filled.applications.remove("comfyui")
+    assert counts(filled.sync()) == {"create": 1}
+
+
 def test_names_that_differ_in_case_only_do_not_meet(
     filled: ModelLibrary, comfyui: Path, source_folder: Path
 ) -> None:
