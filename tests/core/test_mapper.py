@@ -222,8 +222,13 @@ def test_models_on_another_disk_that_is_away(
     assert counts(report) == {"skip": 3}
     assert at(report, comfyui / LORAS / "flat.safetensors").reason.endswith("offline")
     assert not disk.exists()
+    assert {one.health for one in filled.applications.links()} == {"offline"}
+    filled.remove("flat")
+    removed = filled.applications.remove("comfyui")
+    assert counts(removed) == {"skip": 3}
+    assert [app.name for app in filled.applications.list()] == ["comfyui"]
     (tmp_path / "away").rename(disk)
-    assert counts(filled.sync()) == {"keep": 3}
+    assert counts(filled.sync()) == {"keep": 2, "remove": 1}
 
 
 def test_links_are_mended_after_the_library_moved(
