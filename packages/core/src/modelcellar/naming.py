@@ -42,6 +42,9 @@ _RESERVED = frozenset(
 _BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MODEL_ID = re.compile(f"(.{{1,{MAX_SLUG_CHARACTERS}}})-[0-9a-f]{{{MIN_ID_DIGITS},64}}", re.DOTALL)
+# Most ids and names, known at once for good: a library of thousands is read name by name.
+_PLAIN_SLUG = re.compile("[a-z0-9]+(?:[-._][a-z0-9]+)*")
+_PLAIN_PART = re.compile("[A-Za-z0-9_](?:[A-Za-z0-9._ -]{0,98}[A-Za-z0-9_-])?")
 _HEX_BYTES = re.compile("(?:[0-9a-f]{2})+")
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
@@ -99,6 +102,8 @@ def is_model_id(text: str) -> bool:
     match = _MODEL_ID.fullmatch(text)
     if match is None:
         return False
+    if _PLAIN_SLUG.fullmatch(match[1]) and not _is_reserved(match[1].partition(".")[0]):
+        return not relative_path_problems(text)
     # A letter this Python's Unicode tables do not know yet may come from a newer Python's id.
     known = "".join("x" if unicodedata.category(c) == "Cn" else c for c in match[1])
     return slug(known) == known and not relative_path_problems(text)
@@ -261,6 +266,8 @@ def _root_problems(path: str) -> Iterator[NameProblem]:
 def _part_problems(part: str) -> Iterator[NameProblem]:
     if not part:
         yield NameProblem("empty_part", part, "has an empty part")
+        return
+    if _PLAIN_PART.fullmatch(part) and not _is_reserved(part.partition(".")[0]):
         return
     if part in (".", ".."):
         yield NameProblem("dot_part", part, f"has a part {part!r}, which is a place, not a name")
