@@ -82,6 +82,14 @@ def _create(library: ModelLibrary, _: Sequence[str]) -> object:
     return library.library_id
 
 
+def _relocate(library: ModelLibrary, arguments: Sequence[str]) -> object:
+    from modelcellar.relocate.relocation import RelocateOptions, relocate
+
+    (target,) = arguments
+    options = RelocateOptions(copy=True)
+    return relocate(library.path, Path(target), settings(library.path), options).switched
+
+
 def _list(library: ModelLibrary, _: Sequence[str]) -> object:
     return library.list_models().total
 
@@ -161,6 +169,7 @@ ACTIONS: dict[str, Callable[[ModelLibrary, Sequence[str]], object]] = {
     "edit": _edit,
     "verify": _verify,
     "rebuild": _rebuild,
+    "relocate": _relocate,
     "list": _list,
     "storm": _storm,
 }

@@ -48,7 +48,10 @@ def test_work_under_way_is_left_alone(doctor: Doctor, settings: Settings) -> Non
             "print([(f.status.value, f.summary) for f in found if f.id == 'staging'])"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, str(doctor.root)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", code, str(doctor.root)],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert "'ok', '1 change under way" in done.stdout
         assert tree(doctor.root / "staging") == before
@@ -65,7 +68,10 @@ def test_a_busy_library(doctor: Doctor) -> None:
             "print([(f.id, f.status.value) for f in examine(s.library, s) if f.status != 'ok'])"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, str(doctor.root)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", code, str(doctor.root)],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     assert done.stdout == "[('staging', 'skipped')]\n"
 

@@ -18,6 +18,7 @@ from modelcellar.io import hashing
 from modelcellar.io.trees import write_file
 
 __all__ = [
+    "BEGUN_FILE",
     "FOLDERS",
     "MOVED_FILE",
     "README_FILE",
@@ -29,6 +30,8 @@ __all__ = [
 FORMAT = 1
 MOVED_FILE = "library.moved.json"
 """What ``library.json`` is called once the library was moved: the same, and ``moved_to``."""
+BEGUN_FILE = ".relocating.json"
+"""In a folder that a library is being moved to: whose it will be."""
 README_FILE = "README.txt"
 README = """\
 This folder is a modelcellar library: it keeps AI model files once each.
@@ -113,6 +116,12 @@ def read_library_id(root: Path) -> str:
 
 
 def _raise_if_moved(root: Path) -> None:
+    if (root / BEGUN_FILE).exists():
+        shown = naming.display(str(root))
+        raise LibraryMovedError(
+            f"a library was to be moved to {shown}, and not all of it is there yet",
+            f"Finish it, with the settings of the old place: cellar relocate {shown}",
+        )
     try:
         place = json.loads((root / MOVED_FILE).read_bytes())["moved_to"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -145,6 +145,31 @@ class PurgeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RelocateReport:
+    """How the library at ``old`` was moved to ``new``.
+
+    ``how``: ``renamed``, ``copied`` or ``moved before``. ``kept_bytes`` were there from an earlier
+    run, ``damaged`` are files that are not what is on record, ``left`` is what is not of a library
+    and was not copied. ``switched``: ``new`` is the library now.
+    """
+
+    old: str
+    new: str
+    how: str = ""
+    models: int = 0
+    size_bytes: int = 0
+    copied_bytes: int = 0
+    kept_bytes: int = 0
+    damaged: tuple[Damage, ...] = ()
+    left: tuple[str, ...] = ()
+    switched: bool = False
+    old_is_kept: bool = False
+    old_is_marked: bool = False
+    seconds: float = 0.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LookupReport:
     """What a look-up found, best first; ``pending`` is who could not be asked, and why."""
 
