@@ -13,7 +13,11 @@ from tests.support.command import CommandResult
 
 Cellar = Callable[..., CommandResult]
 
-COMMANDS = [*([verb] for verb in VERBS), ["config", "show"]]
+COMMANDS = [
+    *([verb] for verb in VERBS),
+    ["config", "show"],
+    *(["app", verb] for verb in ("add", "list", "remove")),
+]
 HEAVY = {"rich", "httpx", "httpx2", "apsw", "filelock", "platformdirs", "tenacity"}
 PROBE = """
 import sys

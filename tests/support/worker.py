@@ -94,6 +94,14 @@ def _list(library: ModelLibrary, _: Sequence[str]) -> object:
     return library.list_models().total
 
 
+def _sync(library: ModelLibrary, _: Sequence[str]) -> object:
+    return [action.action.value for action in library.sync().actions]
+
+
+def _remove_app(library: ModelLibrary, arguments: Sequence[str]) -> object:
+    return [len(library.applications.remove(name).actions) for name in arguments]
+
+
 def _storm(library: ModelLibrary, arguments: Sequence[str]) -> object:
     """Everything at random for some seconds; how often each thing was done."""
     seed, duration_s, *folders = arguments
@@ -171,6 +179,8 @@ ACTIONS: dict[str, Callable[[ModelLibrary, Sequence[str]], object]] = {
     "rebuild": _rebuild,
     "relocate": _relocate,
     "list": _list,
+    "sync": _sync,
+    "remove-app": _remove_app,
     "storm": _storm,
 }
 

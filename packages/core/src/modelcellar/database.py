@@ -55,6 +55,7 @@ class Database:
             repositories are in there.
         schema: what it holds.
         lock_timeout_s: how long to wait for another process.
+        durable: each :meth:`write` is on the disk when it returns, power cut or not.
 
     Raises:
         LibraryFormatError: the file belongs to another program or to a newer version; it stays.
@@ -62,9 +63,12 @@ class Database:
         OSError: the disk is full or fails, or the folder cannot be written to.
     """
 
-    def __init__(self, path: Path, schema: Schema, *, lock_timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, path: Path, schema: Schema, *, lock_timeout_s: float = 10.0, durable: bool = False
+    ) -> None:
         self.path = path
         self._schema = schema
+        self._synchronous = "FULL" if durable else "NORMAL"
         self._timeout_s = lock_timeout_s
         # Taken in this order where both are.
         self._writing = threading.Lock()
@@ -209,7 +213,7 @@ class Database:
         with self._told(connection):
             # NORMAL: a power cut may take the last changes with it, but never damages a WAL file.
             connection.execute(
-                "PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON;"
+                f"PRAGMA synchronous = {self._synchronous}; PRAGMA cell_size_check = ON;"
                 f"PRAGMA cache_size = -{PAGE_CACHE_KIB}; PRAGMA journal_size_limit = {WAL_BYTES}"
             )
         return connection

@@ -1,6 +1,7 @@
 """Removing models, and taking back the last change."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from modelcellar.errors import (
     UsageError,
 )
 from modelcellar.io import hashing
+from modelcellar.links.keeper import LINK_COMMANDS, LinkKeeper
 from modelcellar.manifest import Manifest
 from modelcellar.records import Digests, EditChanges, JournalEntry, JsonValue
 from modelcellar.reports import PurgeReport
@@ -47,48 +49,57 @@ def removal_of(books: Bookkeeper, model_ids: Sequence[str]) -> JournalEntry:
     return replace(journal.new_entry("remove", books.next_entry_at()), model_ids=tuple(model_ids))
 
 
-def remove_models(books: Bookkeeper, model_ids: Sequence[str]) -> JournalEntry:
-    """Move models to the trash, all of them as one change."""
-    entry = removal_of(books, model_ids)
-    with books.change() as staging:
+def remove_models(
+    books: Bookkeeper, model_ids: Sequence[str], links: LinkKeeper | None = None
+) -> JournalEntry:
+    """Move models to the trash, all of them as one change; their links on this machine go first."""
+    with _links_held(links), books.change() as staging:
+        entry = removal_of(books, model_ids)
         for model_id in model_ids:
             _check_present(books, model_id)
         books.store.write_journal(staging, entry)
+        if links is not None and links.is_used:
+            links.withdraw(entry.model_ids, entry.id, books.timestamp())
         books.remove(entry.id, entry.model_ids)
     return entry
 
 
-def last_change(books: Bookkeeper) -> JournalEntry:
+def last_change(books: Bookkeeper, links: LinkKeeper | None = None) -> JournalEntry:
     """The newest change that was not taken back.
 
     Raises:
         NothingToUndoError: there is none.
     """
     for entry in books.store.journal():
-        if entry.undone_at is None and _is_in_force(books, entry):
+        if entry.undone_at is None and _is_in_force(books, entry, links):
             return entry
     raise NothingToUndoError("there is no change to take back", "See: cellar list")
 
 
-def undo(books: Bookkeeper) -> JournalEntry:
+def undo(books: Bookkeeper, links: LinkKeeper | None = None) -> JournalEntry:
     """Take the last change back.
 
     Raises:
         NothingToUndoError: there is none.
+        UsageError: an application's disk is away; then nothing was changed.
         OSError: an original could not be put back; then nothing was taken out.
     """
-    with books.change() as staging:
-        entry = last_change(books)
+    with _links_held(links), books.change() as staging:
+        entry = last_change(books, links)
         if entry.command == "import":
-            _undo_import(books, entry)
+            _undo_import(books, entry, links)
         elif entry.command == "remove":
             books.restore(entry.id, entry.model_ids)
         elif entry.command == "enrich":
             _undo_enrich(books, staging, entry)
-        else:
+        elif entry.command == "edit":
             _undo_edit(books, staging, entry)
+        if links is not None and links.is_used:
+            links.undo(entry, books.timestamp())
         done = replace(entry, undone_at=books.timestamp())
         books.store.write_journal(staging, done)
+        if links is not None and links.is_used:
+            links.ledger.forget_changes(entry.id)
     return done
 
 
@@ -114,14 +125,24 @@ def purge(books: Bookkeeper, *, older_than_s: float = 0.0, dry_run: bool = False
     return PurgeReport(tuple(ids), size_bytes, dry_run)
 
 
-def _is_in_force(books: Bookkeeper, entry: JournalEntry) -> bool:
+def _is_in_force(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | None) -> bool:
     """Whether there is anything to take back.
 
     Not when the process died before the change itself, nor when its models were purged since.
     """
+    if entry.command in LINK_COMMANDS:
+        return links is not None and links.is_in_force(entry)
+    is_there = any(books.store.manifest_path(one).exists() for one in entry.model_ids)
     if entry.command == "remove":
-        return any(books.store.is_in_trash(entry.id, model_id) for model_id in entry.model_ids)
-    return any(books.store.manifest_path(model_id).exists() for model_id in entry.model_ids)
+        in_trash = any(books.store.is_in_trash(entry.id, one) for one in entry.model_ids)
+        # A process that died may have come as far as the links.
+        return in_trash or (is_there and links is not None and links.is_in_force(entry))
+    return is_there
+
+
+def _links_held(links: LinkKeeper | None) -> AbstractContextManager[None]:
+    """The links of this machine, held; nothing where there never were any."""
+    return links.changing() if links is not None and links.is_used else nullcontext()
 
 
 def _check_present(books: Bookkeeper, model_id: str) -> None:
@@ -130,7 +151,7 @@ def _check_present(books: Bookkeeper, model_id: str) -> None:
         raise ModelNotFoundError(f"{model_id} was removed meanwhile", "See: cellar list")
 
 
-def _undo_import(books: Bookkeeper, entry: JournalEntry) -> None:
+def _undo_import(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | None) -> None:
     present = [found for found in entry.model_ids if books.store.manifest_path(found).exists()]
     moved = entry.details.get("moved", {})
     for model_id in present:
@@ -138,6 +159,8 @@ def _undo_import(books: Bookkeeper, entry: JournalEntry) -> None:
         for relative, original, mode in moved.get(found.content_digest, ()):
             if not _is_back(found, relative, Path(original)):
                 _put_back(books, found, relative, Path(original), mode=mode)
+    if links is not None and links.is_used:
+        links.withdraw(present, None, books.timestamp())
     books.remove(entry.id, present)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -34,6 +34,9 @@ from modelcellar.reports import (
 from modelcellar.search.fts5 import rebuild as rebuild_index
 
 if TYPE_CHECKING:
+    from modelcellar.applications import Applications
+    from modelcellar.link_records import SyncReport
+    from modelcellar.links.keeper import LinkKeeper
     from modelcellar.network.throttling import Wait
 
 __all__ = ["ModelLibrary"]
@@ -149,7 +152,7 @@ class ModelLibrary(LibraryReader):
         if dry_run:
             return removal_of(self._books, ids)
         with self._changing():
-            return remove_models(self._books, ids)
+            return remove_models(self._books, ids, self._links)
 
     def undo(self, *, dry_run: bool = False) -> JournalEntry:
         """Take the last change back: an import goes to the trash, a removal or edit is restored.
@@ -160,7 +163,9 @@ class ModelLibrary(LibraryReader):
         from modelcellar.history import last_change, undo
 
         with self._changing():
-            return last_change(self._books) if dry_run else undo(self._books)
+            if dry_run:
+                return last_change(self._books, self._links)
+            return undo(self._books, self._links)
 
     def purge(self, *, older_than_s: float = 0.0, dry_run: bool = False) -> PurgeReport:
         """Delete for good what is in the trash for at least so many seconds. Not undoable."""
@@ -250,6 +255,35 @@ class ModelLibrary(LibraryReader):
                 on_wait=on_wait,
                 on_result=on_result,
             )
+
+    @property
+    def applications(self) -> "Applications":
+        """The applications that are given links: added, synced, looked after and removed."""
+        from modelcellar.applications import Applications
+
+        return Applications(self._whole, self._links)
+
+    def sync(self, app: str | None = None, *, dry_run: bool = False) -> "SyncReport":
+        """Give every application, or one, the links it should have; see :attr:`applications`."""
+        return self.applications.sync(app, dry_run=dry_run)
+
+    def close(self) -> None:
+        """Close the catalog and the ledger of links. The library stays as it is."""
+        if "_links" in self.__dict__:
+            self._links.close()
+        super().close()
+
+    @cached_property
+    def _links(self) -> "LinkKeeper":
+        from modelcellar.links.keeper import LinkKeeper
+        from modelcellar.links.place import Place
+        from modelcellar.search.search_models import matching_ids
+
+        def find(query: str) -> list[str]:
+            return self._read(lambda catalog: matching_ids(catalog.connection, query))
+
+        place = Place(self.path.resolve(), find)
+        return LinkKeeper(place, self.library_id, lock_timeout_s=self._settings.lock_timeout_s)
 
     def rebuild(self) -> RebuildReport:
         """Make the catalog anew from the manifests."""

@@ -10,14 +10,23 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from modelcellar.records import ErrorInfo, JournalEntry
+
 __all__ = [
     "Action",
     "ActionKind",
     "App",
+    "AppReport",
+    "Applied",
+    "Change",
     "Link",
     "LinkHealth",
     "LinkKind",
+    "LinkState",
+    "MadeLink",
     "Plan",
+    "SyncReport",
+    "Unplaced",
     "Wish",
 ]
 
@@ -94,6 +103,25 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A model that an application is not given, and why, in a clause for people."""
+
+    model_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLink:
+    """A link as it was made; the numbers are those of the target itself, see `Link`."""
+
+    kind: LinkKind
+    device: int
+    inode: int
+    mtime_ns: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """One row of the ledger: a link that is ours.
 
@@ -118,7 +146,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One step of a plan; ``source`` is absolute, None where content is written or removed."""
+    """One step of a plan; ``source`` is absolute, None where content is written or removed.
+
+    ``row`` is what the ledger will hold when it is done (``create``, ``replace``), ``old`` what it
+    holds of this place now. A ``skip`` with ``old`` forgets that row: nothing of ours is there.
+    """
 
     action: ActionKind
     app: str
@@ -128,6 +160,8 @@ class Action:
     link: LinkKind | None = None
     reason: str = ""
     wish: Wish | None = None
+    row: Link | None = None
+    old: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +173,56 @@ class Plan:
     def count(self, kind: ActionKind) -> int:
         """How many actions are of this kind."""
         return sum(action.action is kind for action in self.actions)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What undo takes back: a link that was ``made``, or one that was ours and was taken away.
+
+    ``content`` is what stood in a generated file that was taken away.
+    """
+
+    made: bool
+    link: Link
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a plan: each action as it was done, with the error where it failed."""
+
+    actions: tuple[Action, ...]
+    failures: tuple[tuple[Action, ErrorInfo], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppReport:
+    """An application that was added; ``hazards`` are what its preset warns of."""
+
+    app: App
+    title: str
+    hazards: tuple[str, ...] = ()
+    entry: JournalEntry | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a plan would do, or what was done, application by application.
+
+    ``entry`` is that of the journal; None when nothing was changed.
+    """
+
+    apps: tuple[App, ...]
+    actions: tuple[Action, ...]
+    failures: tuple[tuple[Action, ErrorInfo], ...] = ()
+    entry: JournalEntry | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """A link of the ledger and how it is now."""
+
+    link: Link
+    health: LinkHealth

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "NameProblem",
+    "caseless",
     "collisions",
     "display",
     "from_json_path",
@@ -155,10 +156,18 @@ def collisions(paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
         other = _collides_with(path, files, folders)
         if other is not None:
             pairs.append((other, path))
-        files.setdefault(_caseless(path), path)
+        files.setdefault(caseless(path), path)
         for folder in _folders(path):
-            folders.setdefault(_caseless(folder), (folder, path))
+            folders.setdefault(caseless(folder), (folder, path))
     return tuple(pairs)
+
+
+def caseless(path: str) -> str:
+    """The same for all spellings that are one name on Windows or macOS (definition D145)."""
+    if path.isascii():
+        return path.lower()
+    folded = unicodedata.normalize("NFD", path).casefold()
+    return unicodedata.normalize("NFD", folded)
 
 
 def portable_name(part: str) -> str:
@@ -293,11 +302,6 @@ def _is_refused(character: str) -> bool:
     )
 
 
-def _caseless(path: str) -> str:
-    folded = unicodedata.normalize("NFD", path).casefold()
-    return unicodedata.normalize("NFD", folded)
-
-
 def _folders(path: str) -> Iterator[str]:
     end = path.find("/")
     while end != -1:
@@ -308,13 +312,13 @@ def _folders(path: str) -> Iterator[str]:
 def _collides_with(
     path: str, files: Mapping[str, str], folders: Mapping[str, tuple[str, str]]
 ) -> str | None:
-    key = _caseless(path)
+    key = caseless(path)
     if key in files:
         return files[key]
     if key in folders:
         return folders[key][1]
     for folder in _folders(path):
-        folder_key = _caseless(folder)
+        folder_key = caseless(folder)
         if folder_key in files:
             return files[folder_key]
         spelling, owner = folders.get(folder_key, (folder, path))

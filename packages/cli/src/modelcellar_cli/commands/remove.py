@@ -21,6 +21,8 @@ from modelcellar_cli.session import open_library
 def command(options: Options, models: tuple[str, ...], dry_run: bool) -> None:
     """Move models to the library's trash, from where "cellar undo" brings them back.
 
+    Their links in the folders of applications go first, and come back with them.
+
     MODEL is an id, the beginning of one, a name or a digest. When one of several is not found,
     none is removed.
     """

@@ -2,6 +2,7 @@
 
 import click
 
+from modelcellar.records import JournalEntry
 from modelcellar_cli.options import CellarCommand, Options
 from modelcellar_cli.output import counted, emit_json, emit_lines, entry_to_json, show_text, talk
 from modelcellar_cli.session import open_library
@@ -11,7 +12,7 @@ from modelcellar_cli.session import open_library
 @click.option("--dry-run", is_flag=True, help="Show what would be taken back; change nothing.")
 @click.pass_obj
 def command(options: Options, dry_run: bool) -> None:
-    """Take the last change back: an import, an edit or a removal.
+    """Take the last change back: an import, an edit, a removal, a sync, an application.
 
     Run again, it takes back the change before that one. With -q prints the ids of the models that
     the change was about.
@@ -24,11 +25,19 @@ def command(options: Options, dry_run: bool) -> None:
         emit_lines(map(show_text, entry.model_ids))
     else:
         verb = "would take back" if dry_run else "took back"
-        models = counted(len(entry.model_ids), "model")
-        emit_lines([f"{verb}: {show_text(entry.command)} of {models}, done {entry.at}"])
+        emit_lines([f"{verb}: {show_text(entry.command)} of {_objects(entry)}, done {entry.at}"])
         emit_lines(f"  {show_text(model_id)}" for model_id in entry.model_ids)
         if not dry_run:
             if entry.command == "import":
                 place = show_text(str(library.path / "trash" / entry.id))
                 talk(options, f"They are in the trash. To have them again: cellar import {place}")
             talk(options, "Run it again to take back the change before this one.")
+
+
+def _objects(entry: JournalEntry) -> str:
+    """What the change was about."""
+    if entry.command == "sync":
+        return show_text(", ".join(map(str, entry.details.get("apps", ()))))
+    if entry.command.startswith("app "):
+        return show_text(str(entry.details["app"]["name"]))
+    return counted(len(entry.model_ids), "model")

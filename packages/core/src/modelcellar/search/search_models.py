@@ -14,7 +14,7 @@ from modelcellar.search.parser import Query, parse_query, usable
 from modelcellar.search.query import query_expression, quoted
 from modelcellar.search.words import has_cjk, segments
 
-__all__ = ["SearchHits", "search_models"]
+__all__ = ["SearchHits", "matching_ids", "search_models"]
 
 MAX_CANDIDATES = 2000
 """Matches that are ranked. Ranking is the cost of a search: all of a common prefix at 1,000,000
@@ -107,6 +107,23 @@ def search_models(
                 hits = _page(connection, query, inside, limit=limit, offset=offset)
         meant = None if hits.total else _meant(connection, text, query, now)
     return replace(hits, notes=query.notes, did_you_mean=meant)
+
+
+def matching_ids(
+    connection: apsw.Connection, text: str, *, now: datetime | None = None
+) -> list[str]:
+    """Ids of the models that ``text`` is true of; of none that only comes close to it.
+
+    For decisions rather than for people: whether a model is in never depends on how many are.
+    """
+    where = where_of(parse_query(text), datetime.now(UTC) if now is None else now)
+    condition = f"WHERE {where.sql}" if where.sql else ""
+    rows = connection.execute(
+        "SELECT id FROM models WHERE rowid IN "
+        f"(SELECT {where.rowid} FROM {where.source} {condition})",
+        where.values,
+    )
+    return [model_id for (model_id,) in rows]
 
 
 def _meant(connection: apsw.Connection, text: str, query: Query, now: datetime) -> str | None:

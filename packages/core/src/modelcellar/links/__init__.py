@@ -1,0 +1,1 @@
+"""Where models should stand in applications, and which links there are ours."""

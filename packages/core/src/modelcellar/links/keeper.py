@@ -1,0 +1,230 @@
+"""Keeps the links of one library on this machine: one process at a time, undone when asked."""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from modelcellar.errors import LibraryBusyError, UsageError
+from modelcellar.io.link_health import is_ours
+from modelcellar.io.locking import try_lock
+from modelcellar.link_records import (
+    Action,
+    ActionKind,
+    App,
+    Applied,
+    Link,
+    LinkHealth,
+    LinkKind,
+    Plan,
+    Wish,
+)
+from modelcellar.links.app_list import app_from_json, app_to_json
+from modelcellar.links.applying import apply_plan
+from modelcellar.links.judging import OFFLINE, Judge, is_offline
+from modelcellar.links.ledger import Ledger, ledger_folder
+from modelcellar.links.place import Place
+from modelcellar.records import JournalEntry
+
+__all__ = ["LINK_COMMANDS", "LinkKeeper", "removal_order"]
+
+log = logging.getLogger(__name__)
+
+LINK_COMMANDS = ("app add", "app remove", "sync")
+"""Changes of the journal that are about links alone."""
+
+
+class LinkKeeper:
+    """The links of one library on this machine, changed by one process at a time.
+
+    Nothing is made on disk before the first application is added.
+    """
+
+    def __init__(self, place: Place, library_id: str, *, lock_timeout_s: float) -> None:
+        self.place = place
+        self.folder = ledger_folder(library_id)
+        self._lock_timeout_s = lock_timeout_s
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any application has ever been added on this machine."""
+        return "ledger" in self.__dict__ or (self.folder / "links.db").exists()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, opened when it is first needed."""
+        return Ledger(self.folder, lock_timeout_s=self._lock_timeout_s)
+
+    def close(self) -> None:
+        """Close the ledger, if it was opened."""
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the links against other processes; what a killed one left behind is settled first.
+
+        Taken before the lock of the library where both are.
+
+        Raises:
+            LibraryBusyError: another process did not let go within the time-out.
+        """
+        ledger = self.ledger
+        held = try_lock(self.folder / ".lock", self._lock_timeout_s)
+        if held is None:
+            raise LibraryBusyError(
+                f"another process has been making links for {self._lock_timeout_s:g} s",
+                "Wait for it and run the command again.",
+            )
+        try:
+            if intents := ledger.intents():
+                self._settle(intents)
+            yield
+        finally:
+            held.release()
+
+    def rows(self) -> dict[Path, Link]:
+        """The links that are ours, by target, with those that a killed process had just made."""
+        rows = {row.target: row for row in self.ledger.links()}
+        rows.update((row.target, row) for row in self._came_true(self.ledger.intents()))
+        return rows
+
+    def offline_apps(self, rows: Collection[Link]) -> frozenset[str]:
+        """The applications whose disk is away."""
+        return frozenset(
+            app.name
+            for app in self.ledger.apps()
+            if is_offline(app, [row for row in rows if row.app == app.name])
+        )
+
+    def plan_removal(self, rows: Sequence[Link]) -> Plan:
+        """Taking these links away, but where an application's disk is away."""
+        away = self.offline_apps(rows)
+        apps = {app.name: app for app in self.ledger.apps()}
+        actions = []
+        for row in removal_order(rows):
+            if row.app in away:
+                actions.append(
+                    Action(ActionKind.SKIP, row.app, row.model_id, row.target, reason=OFFLINE)
+                )
+            else:
+                app = apps.get(row.app, App(row.app, "", row.target.parent))
+                actions.append(Judge(app, self.place.root, {}).unwished(row))
+        return Plan(tuple(actions))
+
+    def withdraw(self, model_ids: Sequence[str], entry_id: str | None, at: str) -> Applied:
+        """Take the links of these models away; within :meth:`changing`."""
+        rows = [row for one in model_ids for row in self.ledger.links(model_id=one)]
+        plan = self.plan_removal(rows)
+        return apply_plan(plan, self.ledger, self.place.root, entry_id=entry_id, at=at)
+
+    def is_in_force(self, entry: JournalEntry) -> bool:
+        """Whether an entry of the journal changed links on this machine that can be taken back."""
+        if not self.is_used:
+            return False
+        if entry.command == "app add":
+            return self.ledger.knows_entry(entry.id) and any(
+                app_to_json(app) == entry.details["app"] for app in self.ledger.apps()
+            )
+        if entry.command == "app remove":
+            return self.ledger.knows_entry(entry.id)
+        return bool(self.ledger.changes(entry.id))
+
+    def undo(self, entry: JournalEntry, at: str) -> None:
+        """Take back what an entry did to applications and links; within :meth:`changing`.
+
+        Raises:
+            as :meth:`take_back`.
+        """
+        if entry.command == "app remove":
+            self.ledger.add_app(app_from_json(entry.details["app"]))
+        self.take_back(entry, at)
+        if entry.command == "app add":
+            before = entry.details["before"]
+            if before is None:
+                self.ledger.remove_app(entry.details["app"]["name"])
+            else:
+                self.ledger.add_app(app_from_json(before))
+
+    def take_back(self, entry: JournalEntry, at: str) -> None:
+        """Undo what an entry of the journal did to links; within :meth:`changing`.
+
+        What is not as the entry left it stays, and is logged.
+
+        Raises:
+            UsageError: the disk of one of the applications is away; nothing was changed.
+        """
+        changes = self.ledger.changes(entry.id)
+        if not changes:
+            return
+        rows = self.rows()
+        away = self.offline_apps(rows.values()) & {change.link.app for change in changes}
+        if away and entry.command in LINK_COMMANDS:
+            raise UsageError(
+                f"the folder of {min(away)} is not there",
+                "Mount its disk and run the command again.",
+            )
+        actions: list[Action] = []
+        for change in reversed(changes):
+            if change.link.app in away:
+                continue  # the model comes back all the same, and its links with the next sync
+            link = change.link
+            if not change.made:
+                actions.append(self._again(link, change.content))
+                rows.pop(link.target, None)
+            elif link.target in rows:
+                actions += self.plan_removal([rows.pop(link.target)]).actions
+        plan = Plan(tuple(actions))
+        applied = apply_plan(plan, self.ledger, self.place.root, entry_id=None, at=at)
+        for wanted, action in zip(plan.actions, applied.actions, strict=True):
+            if action.action is not wanted.action:
+                log.warning("%s: not taken back: %s", action.target, action.reason)
+
+    def _again(self, link: Link, content: bytes | None) -> Action:
+        source = self.place.root / link.source if link.kind is not LinkKind.GENERATED else None
+        return Action(
+            ActionKind.CREATE,
+            link.app,
+            link.model_id,
+            link.target,
+            source=source,
+            link=link.kind,
+            wish=Wish(link.target, link.model_id, link.path, (link.kind,), content),
+            row=link,
+        )
+
+    def _came_true(self, intents: Sequence[Link]) -> list[Link]:
+        """Those of them that stand now."""
+        true = []
+        for intent in intents:
+            with suppress(OSError):
+                if is_ours(intent, self.place.root) is LinkHealth.OK:
+                    found = intent.target.lstat()
+                    true.append(
+                        replace(
+                            intent,
+                            device=found.st_dev,
+                            inode=found.st_ino,
+                            mtime_ns=found.st_mtime_ns,
+                        )
+                    )
+        return true
+
+    def _settle(self, intents: Sequence[Link]) -> None:
+        """Decide about what a killed process had begun."""
+        true = self._came_true(intents)
+        self.ledger.made(true)
+        self.ledger.gone([intent.target for intent in intents], intents_only=True)
+        for app in {intent.app for intent in intents}:
+            made = self.ledger.made_folders(app)
+            self.ledger.forget_folders([folder for folder in made if not folder.is_dir()])
+        for folder in {intent.target.parent for intent in intents}:
+            for left in folder.glob(".modelcellar-*.partial"):
+                left.unlink(missing_ok=True)
+
+
+def removal_order(rows: Sequence[Link]) -> list[Link]:
+    """What we wrote first: it names the other files (Ollama's manifests, the Hub's refs)."""
+    return sorted(rows, key=lambda row: row.kind is not LinkKind.GENERATED)
