@@ -28,6 +28,8 @@ VERBS = {
     "purge": ("purge", "Delete the library's trash for good."),
     "verify": ("verify", "Read models again and compare them with their digests."),
     "rebuild": ("rebuild", "Build the catalog anew from the manifests."),
+    "export": ("export", "Write down which models there are, for another machine."),
+    "restore": ("restore", "Bring what another machine has exported."),
     "relocate": ("relocate", "Move the library to another folder or disk."),
     "doctor": ("doctor", "Tell what is wrong with the library, and what to do about it."),
     "lookup": ("lookup", "Tell where a file, a digest or a model is from."),

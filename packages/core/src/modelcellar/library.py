@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from modelcellar import manifest as manifests
 from modelcellar.config import Settings, load_settings
 from modelcellar.edits import apply_edits
-from modelcellar.index import Catalog
+from modelcellar.index import Catalog, Filter
 from modelcellar.index_file import DAMAGED
 from modelcellar.layout import create_library
 from modelcellar.reader import LibraryReader
@@ -29,6 +29,7 @@ from modelcellar.reports import (
     Progress,
     PurgeReport,
     RebuildReport,
+    RestoreReport,
     VerifyReport,
 )
 from modelcellar.search.fts5 import rebuild as rebuild_index
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from modelcellar.applications import Applications
     from modelcellar.link_records import SyncReport
     from modelcellar.links.keeper import LinkKeeper
+    from modelcellar.model_set import ModelSet
     from modelcellar.network.throttling import Wait
 
 __all__ = ["ModelLibrary"]
@@ -284,6 +286,55 @@ class ModelLibrary(LibraryReader):
 
         place = Place(self.path.resolve(), find)
         return LinkKeeper(place, self.library_id, lock_timeout_s=self._settings.lock_timeout_s)
+
+    def export(self) -> "ModelSet":
+        """Which models there are, from where, and what the user says of them, for another machine.
+
+        :func:`modelcellar.model_set.encode_set` makes a file of it.
+        """
+        from modelcellar.exporting import export_set
+
+        _, found = self._read(lambda catalog: catalog.page(Filter(), limit=None, offset=0))
+        links = self._links.rows().values() if self._links.is_used else ()
+        return export_set(found, self.applications.list(), links)
+
+    def restore(
+        self,
+        wanted: "ModelSet",
+        folders: Sequence[Path] = (),
+        *,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> RestoreReport:
+        """Bring a set from another machine: what was said of its models, and files, if found.
+
+        Args:
+            wanted: the set; see :func:`modelcellar.model_set.decode_set`.
+            folders: where files of models that are not there may be; they are known by their
+                digests and copied. No host is asked.
+            dry_run: look and compare, write nothing.
+            progress: told how far the reading is.
+
+        Raises:
+            LibraryBusyError: another process did not let go of the library in time.
+        """
+        from modelcellar.io.manager import IoManager
+        from modelcellar.restoring import restore
+
+        def take_in(path: Path, as_one: bool, is_dry: bool) -> ImportReport:
+            return self.import_paths([path], as_one=as_one, dry_run=is_dry, lookup=False)
+
+        self._read(Catalog.stamp)
+        with self._changing():
+            return restore(
+                self._books,
+                wanted,
+                folders,
+                take_in=take_in,
+                disks=IoManager(self._settings.drive),
+                dry_run=dry_run,
+                progress=progress,
+            )
 
     def rebuild(self) -> RebuildReport:
         """Make the catalog anew from the manifests."""

@@ -35,9 +35,11 @@ __all__ = [
     "decode",
     "encode",
     "fact_document",
+    "file_document",
     "identity_document",
     "is_writable",
     "to_facts",
+    "to_files",
     "to_identity",
     "to_record",
 ]
@@ -109,7 +111,7 @@ def encode(manifest: Manifest) -> bytes:
         "verified_at": manifest.verified_at,
         "damaged_at": manifest.damaged_at,
         "looked_up_at": manifest.looked_up_at,
-        "files": [_file_document(f, raw_files) for f in manifest.files],
+        "files": [file_document(f, raw_files) for f in manifest.files],
         "facts": _facts_document(manifest.facts, _dict(manifest.raw.get("facts"))),
         "edits": _facts_document(manifest.edits, _dict(manifest.raw.get("edits"))),
         "identity": {
@@ -170,7 +172,7 @@ def decode(data: bytes, origin: str) -> Manifest:
             id=_text(document["id"]),
             content_digest=_digest(document["content_digest"]),
             added_at=_text(document["added_at"]),
-            files=_files(document["files"]),
+            files=to_files(document["files"]),
             facts=to_facts(document.get("facts")),
             edits=to_facts(document.get("edits")),
             identity=to_identity(_dict(document.get("identity"))),
@@ -223,9 +225,10 @@ def to_record(manifest: Manifest) -> ModelRecord:
     )
 
 
-def _file_document(
+def file_document(
     file: FileRecord, raw_files: Mapping[str, Mapping[str, JsonValue]]
 ) -> dict[str, JsonValue]:
+    """A file as JSON, with what ``raw_files`` has beside our keys; :func:`to_files` reads it."""
     keys = naming.to_json_path(file.path)
     return {
         **raw_files.get(json.dumps(_path_keys(keys)), {}),
@@ -250,7 +253,8 @@ def _path_keys(entry: Mapping[str, JsonValue]) -> Sequence[JsonValue]:
     return [entry.get("path"), entry.get("path_hex")]
 
 
-def _files(entries: JsonValue) -> tuple[FileRecord, ...]:
+def to_files(entries: JsonValue) -> tuple[FileRecord, ...]:
+    """Read files; ``ValueError``, ``KeyError`` or ``TypeError`` where one is none, or not safe."""
     files = tuple(_file(entry) for entry in entries)
     if len({file.path for file in files}) != len(files):
         raise ValueError("two files have one path")
