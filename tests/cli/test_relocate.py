@@ -20,7 +20,7 @@ def test_renamed_and_told_where_the_setting_is(
     result = cellar("relocate", new)
     assert result.stdout == f"renamed: {filled} -> {new}, 3 models, 30.3 kB\n"
     assert f'write library = "{new}" into the config file' in result.stderr
-    assert "cellar sync" in result.stderr
+    assert "cellar sync" not in result.stderr  # there are no links
     assert cellar("list", "--library", new, "-q").stdout.count("\n") == 3
     assert not filled.exists()
 
@@ -91,7 +91,8 @@ def test_json_contract(cellar: Cellar, elsewhere: Path) -> None:
     kinds = {
         "old": str, "new": str, "models": int, "size_bytes": int, "copied_bytes": int,
         "kept_bytes": int, "damaged": list, "left": list, "switched": bool, "old_is_kept": bool,
-        "old_is_marked": bool, "setting": dict, "seconds": float, "dry_run": bool,
+        "old_is_marked": bool, "has_links": bool, "setting": dict, "seconds": float,
+        "dry_run": bool,
     }  # fmt: skip
     assert {name: type(found[name]) for name in kinds} == kinds
     assert found["setting"] == {"value": found["old"], "origin": "default"}

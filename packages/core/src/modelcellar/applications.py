@@ -1,6 +1,7 @@
 """The applications that are given links: added, synced, looked after and removed again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from modelcellar import journal
@@ -184,6 +185,16 @@ class Applications:
                 entry = self._written("sync", {"apps": names, **counts})
             applied = self._applied(plan, entry, on_action)
         return SyncReport(apps, applied.actions, applied.failures, entry)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Hold the links, with what a process that died left half-done settled.
+
+        Raises:
+            LibraryBusyError: another process did not let go in time.
+        """
+        with self._links.changing():
+            yield
 
     def links(self, model_id: str | None = None) -> tuple[LinkState, ...]:
         """Every link that is ours, or those of one model, and how each is."""

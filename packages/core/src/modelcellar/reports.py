@@ -207,6 +207,8 @@ class RelocateReport:
     switched: bool = False
     old_is_kept: bool = False
     old_is_marked: bool = False
+    has_links: bool = False
+    """Whether applications of this machine are given links, some of which lead to the old place."""
     seconds: float = 0.0
     dry_run: bool = False
 

@@ -118,6 +118,7 @@ def _to_json(report: "RelocateReport", setting: "Setting") -> dict[str, Any]:
         "switched": report.switched,
         "old_is_kept": report.old_is_kept,
         "old_is_marked": report.old_is_marked,
+        "has_links": report.has_links,
         "setting": {"value": setting.value, "origin": setting.origin},
         "seconds": report.seconds,
         "dry_run": report.dry_run,
@@ -155,4 +156,5 @@ def _advice(report: "RelocateReport", setting: "Setting") -> Iterator[str]:
     if report.old_is_kept:
         marked = "kept, and marked as moved" if report.old_is_marked else "kept, and not marked"
         yield f"The old folder is {marked}: {old}"
-    yield "Links in applications that lead to the old folder are replaced by: cellar sync"
+    if report.has_links:
+        yield "Links in applications that lead to the old folder are replaced by: cellar sync"

@@ -17,6 +17,7 @@ from modelcellar.doctor.contents import (
 )
 from modelcellar.doctor.findings import Finding, Repair, Status
 from modelcellar.doctor.folders import check_folders, check_library, check_permissions
+from modelcellar.doctor.links import check_links
 from modelcellar.doctor.patient import Patient, look_at
 from modelcellar.doctor.places import check_drive, check_network, check_space, probe_network
 from modelcellar.errors import CellarError
@@ -38,6 +39,7 @@ _OF_THE_FOLDER: Sequence[tuple[str, _Check]] = (
     ("trash", check_trash),
     ("journal", check_journal),
     ("catalog", check_catalog),
+    ("links", check_links),
     ("space", check_space),
     ("drive", check_drive),
 )

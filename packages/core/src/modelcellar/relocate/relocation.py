@@ -17,6 +17,7 @@ from modelcellar.io.surroundings import nearest_existing
 from modelcellar.io.trees import remove_tree
 from modelcellar.io.validator import raise_errors, validate_mapping_target
 from modelcellar.layout import make_folders
+from modelcellar.links.ledger import ledger_folder
 from modelcellar.relocate import switching
 from modelcellar.relocate.inventory import Inventory, take_inventory
 from modelcellar.relocate.transfer import STAGED, Transfer, remaining_bytes
@@ -88,7 +89,11 @@ def relocate(
             pass  # what other processes left half-made is finished or tidied
     inventory = take_inventory(root)
     report = replace(
-        report, models=inventory.models, size_bytes=inventory.size_bytes, left=inventory.left
+        report,
+        models=inventory.models,
+        size_bytes=inventory.size_bytes,
+        left=inventory.left,
+        has_links=(ledger_folder(store.library_id) / "links.db").exists(),
     )
     if not (options.copy or begun) and _could_rename(root, target):
         if options.dry_run:
