@@ -321,8 +321,8 @@ class ModelLibrary(LibraryReader):
         from modelcellar.io.manager import IoManager
         from modelcellar.restoring import restore
 
-        def take_in(path: Path, as_one: bool, is_dry: bool) -> ImportReport:
-            return self.import_paths([path], as_one=as_one, dry_run=is_dry, lookup=False)
+        def take_in(paths: Sequence[Path], as_one: bool, is_dry: bool) -> ImportReport:
+            return self.import_paths(paths, as_one=as_one, dry_run=is_dry, lookup=False)
 
         self._read(Catalog.stamp)
         with self._changing():

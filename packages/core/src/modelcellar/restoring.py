@@ -3,7 +3,6 @@
 What the user has changed since the set was written stays as it is.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,18 +18,14 @@ from modelcellar.manifest import Fact, Manifest, fact_document, identity_documen
 from modelcellar.model_set import FROM_FILES, ModelSet, SetModel
 from modelcellar.records import Digests, JournalEntry, JsonValue
 from modelcellar.reports import (
-    ImportReport,
     Progress,
     RestoreReport,
     RestoreResult,
     RestoreStatus,
 )
-from modelcellar.seeking import lay_out, missing_files, seek
+from modelcellar.seeking import TakeIn, bring_in, missing_files, seek
 
 __all__ = ["restore"]
-
-TakeIn = Callable[[Path, bool, bool], ImportReport]
-"""Imports a path: whether the folder is one model, and whether it is only a dry run."""
 
 
 def restore(
@@ -56,7 +51,7 @@ def restore(
         found = seek(folders, absent, disks=disks, without=books.store.root, progress=tell)
     if dry_run:
         return restorer.apply(dry_run=True, found=found)
-    problems = restorer.take_in(found, take_in)
+    problems = bring_in(absent, found, take_in) if found else {}
     left = {model.content_digest for model in restorer.absent()}
     came_in = [model for model in absent if model.content_digest not in left]
     return restorer.apply(dry_run=False, came_in=came_in, found=found, problems=problems)
@@ -84,21 +79,6 @@ class _Restorer:
         """The models of the set that the library does not have."""
         by_content = self._books.catalog.by_content
         return [one for one in self._wanted.models if by_content(one.content_digest) is None]
-
-    def take_in(self, found: Mapping[Digests, Path], take_in: TakeIn) -> dict[str, str]:
-        """Import those absent models whose files were found; why not, by content digest.
-
-        A model comes in as it was: with the same files under the same names.
-        """
-        problems = {}
-        for model in self.absent():
-            if missing_files(model, found):
-                continue
-            with tempfile.TemporaryDirectory(prefix="modelcellar-restore-") as folder:
-                problem = self._take_in(model, found, Path(folder), take_in)
-            if problem:
-                problems[model.content_digest] = problem
-        return problems
 
     def apply(
         self,
@@ -134,22 +114,6 @@ class _Restorer:
             for model in self._wanted.models
         ]
         return RestoreReport(tuple(results), entry, dry_run)
-
-    def _take_in(
-        self, model: SetModel, found: Mapping[Digests, Path], folder: Path, take_in: TakeIn
-    ) -> str:
-        top, first = lay_out(model, found, folder)
-        there = {f.path for f in model.files if f.digests in found}
-        # As it came in before: a file with what belongs to it, or else a folder that is one model.
-        path, as_one = first, False
-        dry = take_in(path, as_one, True)
-        if [set(one.files) for one in dry.results] != [there]:
-            path, as_one = top, True
-        report = take_in(path, as_one, False)
-        if self._books.catalog.by_content(model.content_digest) is not None:
-            return ""
-        errors = [one.error.message for one in report.results if one.error is not None]
-        return errors[0] if errors else "it came in as another model"
 
     def _steps(self) -> Iterator[tuple[str, _Step]]:
         for model in self._wanted.models:
@@ -232,7 +196,7 @@ class _Restorer:
         if step is None:
             missing = missing_files(model, found)
             status = RestoreStatus.MISSING if missing else RestoreStatus.FOUND
-            if model.content_digest in problems:
+            if not missing and model.content_digest in problems:
                 status = RestoreStatus.FAILED
         elif model.content_digest in new:
             status = RestoreStatus.IMPORTED
@@ -247,7 +211,7 @@ class _Restorer:
             kept=step.kept if step is not None else (),
             files=tuple(file for file in model.files if file.path in missing),
             sources=tuple(source.url or source.provider for source in model.sources),
-            problem=problems.get(model.content_digest, ""),
+            problem=problems[model.content_digest] if status is RestoreStatus.FAILED else "",
         )
 
 

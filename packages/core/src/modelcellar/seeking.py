@@ -1,7 +1,10 @@
-"""Finds the files of a set in folders, by their digests and whatever they are called."""
+"""Finds the files of a set in folders, by their digests and whatever they are called, and has them
+imported under the names they had."""
 
 import os
 import stat
+import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,10 +12,13 @@ from modelcellar import naming
 from modelcellar.io.manager import IoManager
 from modelcellar.model_set import SetModel
 from modelcellar.records import Digests, HashedFile
+from modelcellar.reports import ImportReport, ImportResult
 
-__all__ = ["lay_out", "missing_files", "seek"]
+__all__ = ["TakeIn", "bring_in", "lay_out", "missing_files", "seek"]
 
 Found = Mapping[Digests, Path]
+TakeIn = Callable[[Sequence[Path], bool, bool], ImportReport]
+"""Imports paths: whether each folder is one model, and whether it is only a dry run."""
 
 
 def seek(
@@ -51,6 +57,30 @@ def missing_files(model: SetModel, found: Found) -> list[str]:
     return [f.path for f in model.files if not f.is_companion and f.digests not in found]
 
 
+def bring_in(models: Iterable[SetModel], found: Found, take_in: TakeIn) -> dict[str, str]:
+    """Import those models of which all files were found, each as it was before.
+
+    Returns, by content digest, what to say of each if it is not in the library then.
+    """
+    with tempfile.TemporaryDirectory(prefix="modelcellar-restore-") as name:
+        folder = Path(name)
+        whole = [model for model in models if not missing_files(model, found)]
+        laid = [lay_out(model, found, folder / str(n)) for n, model in enumerate(whole)]
+        # A file comes in with what belongs to it; where that is not all, a folder was one model.
+        firsts = [first for _, first in laid]
+        dry = _by_folder(folder, [take_in(firsts, False, True)] if laid else [])
+        alone: list[Path] = []
+        folders: list[Path] = []
+        for number, (model, (top, first)) in enumerate(zip(whole, laid, strict=True)):
+            there = {file.path for file in model.files if file.digests in found}
+            is_alone = [set(one.files) for one in dry[str(number)]] == [there]
+            (alone if is_alone else folders).append(first if is_alone else top)
+        reports = [take_in(alone, False, False)] if alone else []
+        reports += [take_in(folders, True, False)] if folders else []
+        results = _by_folder(folder, reports)
+    return {model.content_digest: _problem(results[str(n)]) for n, model in enumerate(whole)}
+
+
 def lay_out(model: SetModel, found: Found, folder: Path) -> tuple[Path, Path]:
     """Links to the files of a model, under the names they had; a folder, and the first weights.
 
@@ -64,6 +94,19 @@ def lay_out(model: SetModel, found: Found, folder: Path) -> tuple[Path, Path]:
             link.symlink_to(found[file.digests].resolve())
     first = next(file for file in model.files if not file.is_companion)
     return top, top / first.path
+
+
+def _by_folder(folder: Path, reports: Iterable[ImportReport]) -> dict[str, list[ImportResult]]:
+    """The results of each model, by the name of what it was laid out in."""
+    found: dict[str, list[ImportResult]] = defaultdict(list)
+    for result in (one for report in reports for one in report.results):
+        found[Path(result.source).relative_to(folder).parts[0]].append(result)
+    return found
+
+
+def _problem(results: Iterable[ImportResult]) -> str:
+    errors = [one.error.message for one in results if one.error is not None]
+    return errors[0] if errors else "it came in as another model"
 
 
 def _files_of(folders: Sequence[Path], sizes: set[int], without: Path) -> Iterator[Path]:
