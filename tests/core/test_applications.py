@@ -307,3 +307,69 @@ def test_a_damaged_ledger_is_made_anew_and_takes_nothing_for_its_own(
         assert report.entry is None
         assert again.applications.links() == ()
     assert tree(comfyui) == before
+
+
+@pytest.mark.parametrize("kind", [LinkKind.SYMLINK, LinkKind.HARDLINK, LinkKind.COPY])
+@pytest.mark.parametrize("is_same_disk", [True, False])
+def test_an_application_that_moved_keeps_its_links(
+    filled: ModelLibrary, comfyui: Path, tmp_path: Path, kind: LinkKind, is_same_disk: bool
+) -> None:
+    folders = {"lora": f"{LORAS}/of cellar"}
+    filled.applications.add("comfyui", comfyui, link=kind, folders=folders)
+    filled.sync()
+    new = tmp_path / "elsewhere" / "deeper" / "Comfy"
+    new.parent.mkdir(parents=True)
+    if is_same_disk:
+        comfyui.rename(new)
+    else:
+        shutil.copytree(comfyui, new, symlinks=True)
+        shutil.rmtree(comfyui)
+    (new / LORAS / "of cellar" / "flat.safetensors").unlink()
+    (new / LORAS / "of cellar" / "photo.safetensors").unlink()
+    (new / LORAS / "of cellar" / "photo.safetensors").write_text("mine")
+    filled.applications.add("comfyui", new, link=kind, folders=folders)
+    report = filled.sync()
+    assert {one.target.stem: one.action.value for one in report.actions} == {
+        "anime": counts_of_anime(kind, is_same_disk),
+        "flat": "create",
+        "photo": "conflict",
+    }
+    assert health(filled) == {"ok": 2}
+    link = new / LORAS / "of cellar" / "anime.safetensors"
+    model = filled.get("anime")
+    is_one_file = link.samefile(filled.file_path(model, model.files[0]))
+    assert is_one_file is (kind is not LinkKind.COPY)
+    filled.applications.remove("comfyui")
+    assert [path.name for path in (new / LORAS / "of cellar").iterdir()] == ["photo.safetensors"]
+
+
+def counts_of_anime(kind: LinkKind, is_same_disk: bool) -> str:
+    """A symlink says where to go from where it was; a hard link to another disk is a copy."""
+    is_whole = kind is LinkKind.COPY or (kind is LinkKind.HARDLINK and is_same_disk)
+    return "keep" if is_whole else "replace"
+
+
+def test_undo_of_a_move_follows_the_application_back(
+    filled: ModelLibrary, comfyui: Path, tmp_path: Path
+) -> None:
+    filled.applications.add("comfyui", comfyui)
+    filled.sync()
+    comfyui.rename(tmp_path / "Comfy")
+    filled.applications.add("comfyui", tmp_path / "Comfy")
+    filled.undo()
+    assert filled.applications.get("comfyui").root == comfyui
+    (tmp_path / "Comfy").rename(comfyui)
+    assert counts(filled.sync()) == {"keep": 3}
+
+
+def test_another_installation_is_not_taken_for_one_whose_disk_is_away(
+    filled: ModelLibrary, comfyui: Path, tmp_path: Path
+) -> None:
+    filled.applications.add("comfyui", comfyui)
+    filled.sync()
+    comfyui.rename(tmp_path / "away")
+    other = write_comfyui(tmp_path / "other")
+    with pytest.raises(UsageError, match="none of its links"):
+        filled.applications.add("comfyui", other)
+    (tmp_path / "away").rename(comfyui)
+    assert counts(filled.sync()) == {"keep": 3}

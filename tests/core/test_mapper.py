@@ -13,6 +13,7 @@ from modelcellar.links.keeper import LinkKeeper
 from modelcellar.links.place import Place
 from modelcellar.links.presets import load_preset
 from modelcellar.mapper import AppModels, plan_links
+from modelcellar.records import EditChanges, ModelType
 from tests.support.installations import LORAS, import_loras, write_comfyui
 from tests.support.trees import stamps, tree
 
@@ -323,3 +324,19 @@ def test_a_folder_that_cannot_be_written_to(filled: ModelLibrary, comfyui: Path)
     report = filled.sync()
     assert counts(report) == {"skip": 3}
     assert "cannot be written to" in report.actions[0].reason
+
+
+def test_a_file_that_the_application_finds_under_the_same_name(
+    filled: ModelLibrary, comfyui: Path
+) -> None:
+    filled.edit("flat", EditChanges(model_type=ModelType.TEXT_ENCODER))
+    theirs = comfyui / "models" / "clip" / "flat.safetensors"
+    theirs.parent.mkdir()
+    theirs.write_text("mine")
+    report = filled.sync()
+    assert counts(report) == {"create": 2, "conflict": 1}
+    assert str(theirs) in next(one.reason for one in report.actions if one.action == "conflict")
+    theirs.unlink()
+    assert counts(filled.sync()) == {"keep": 2, "create": 1}
+    theirs.write_text("mine")
+    assert counts(filled.sync()) == {"keep": 3}

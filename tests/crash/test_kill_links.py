@@ -98,13 +98,13 @@ class Scenario:
 
 
 SCENARIOS = {
-    "sync": Scenario(added, ("sync",), 40),
-    "sync that replaces": Scenario(changed, ("sync",), 40),
-    "undo a sync": Scenario(synced, ("undo",), 25),
-    "remove a model": Scenario(synced, ("remove", "flat"), 25),
-    "undo a removal": Scenario(removed, ("undo",), 25),
-    "remove an application": Scenario(synced, ("remove-app", "hard"), 25),
-    "undo of that": Scenario(without_hard, ("undo",), 25),
+    "sync": Scenario(added, ("sync",), 30),
+    "sync that replaces": Scenario(changed, ("sync",), 30),
+    "undo a sync": Scenario(synced, ("undo",), 15),
+    "remove a model": Scenario(synced, ("remove", "flat"), 15),
+    "undo a removal": Scenario(removed, ("undo",), 15),
+    "remove an application": Scenario(synced, ("remove-app", "hard"), 15),
+    "undo of that": Scenario(without_hard, ("undo",), 15),
 }
 
 

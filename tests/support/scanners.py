@@ -54,7 +54,9 @@ def comfyui(root: Path) -> list[Seen]:
             for name in names:
                 top = root / "models" / name
                 for path in _files(top, extensions):
-                    listed.setdefault(_inside(path, top), path)
+                    # It is listed in truth, but nobody loads it by itself.
+                    if "mmproj" not in path.name:
+                        listed.setdefault(_inside(path, top), path)
             found += [Seen(model_type, name, path) for name, path in listed.items()]
     for folder in _folders(root / "models" / "diffusers"):
         if (folder / "model_index.json").is_file():
@@ -231,7 +233,7 @@ def plain_folder(root: Path) -> list[Seen]:
     for folder in _folders(root):
         if any((folder / f"{name}.json").is_file() for name in CONFIGURATIONS):
             found.append(Seen("folder", folder.name, folder))
-        elif firsts := [one for one in sorted(folder.glob("*.gguf")) if _is_first(one)]:
+        elif firsts := [one for one in sorted(folder.iterdir()) if _is_first(one)]:
             found.append(Seen("file", folder.name, firsts[0]))
     return found
 

@@ -96,9 +96,10 @@ class Shelf:
         condition = f"WHERE {where.sql}" if where.sql else ""
         statement = f"SELECT {where.rowid} FROM {where.source} {condition}"
         with closing(Catalog(folder / "catalog.db", search_text=search_text)) as catalog:
+            new = self._manifests[self._known :]
             with catalog.transaction():
-                catalog.clear()
-                catalog.put(CatalogRow(one, manifests.encode(one), 0) for one in self._manifests)
+                catalog.put(CatalogRow(one, manifests.encode(one), 0) for one in new)
+            self._known = len(self._manifests)
             return catalog.ids(f"SELECT id FROM models WHERE rowid IN ({statement})", *where.values)
 
     def wishes(self, app: App, preset: Preset) -> list[Wish | Unplaced]:
@@ -122,6 +123,7 @@ class Shelf:
 
     _manifests: list[Manifest] = field(default_factory=list)
     _contents: dict[str, bytes] = field(default_factory=dict)
+    _known: int = 0
 
     def _record(self, path: str, text: str, is_companion: bool) -> FileRecord:
         content = text.encode("utf-8", "surrogateescape")

@@ -61,6 +61,12 @@ def test_gguf_elsewhere_is_not_seen_there(shelf: Shelf) -> None:
         ("gpt4all", ModelType.LLM, ["x.gguf", "mmproj.gguf"], "a model of several files"),
         ("textgen", ModelType.LORA, ["x.safetensors"], "has no folder for the type lora"),
         ("textgen", ModelType.LLM, ["config.json", "x.bin"], "takes .safetensors there, not .json"),
+        (
+            "comfyui",
+            ModelType.DIFFUSION_MODEL,
+            ["a-00001-of-00002.safetensors", "a-00002-of-00002.safetensors"],
+            "a model of several files",
+        ),
         ("comfyui", ModelType.LORA, ["a.json", "a.safetensors"], "a model of several files"),
     ],
 )
@@ -231,6 +237,30 @@ def test_no_link_but_those_that_are_allowed(shelf: Shelf) -> None:
     (wish,) = shelf.wishes(app_at(ROOT), load_preset("swarmui"))
     assert isinstance(wish, Wish)
     assert wish.kinds == (LinkKind.REFLINK,)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "folder", "message"),
+    [
+        ("lora", "../../etc", "app: the folder for lora: '../../etc': has a part '..'"),
+        ("lora", "/etc", "app: the folder for lora: '/etc': absolute"),
+        ("lora", "C:\\x", "app: the folder for lora: 'C:"),
+        ("lora", "{version}", "what can be put in is {name}"),
+        ("loras", "x", "app: there is no model type 'loras'"),
+    ],
+)
+def test_what_an_app_says_of_folders_is_checked(
+    shelf: Shelf, model_type: str, folder: str, message: str
+) -> None:
+    """Before any model is there to be placed."""
+    with pytest.raises(UsageError) as caught:
+        targets(shelf, "comfyui", **{model_type: folder})
+    assert message in caught.value.message
+
+
+def test_folders_for_any_other_type(shelf: Shelf) -> None:
+    shelf.add(ModelType.OTHER, "x.safetensors")
+    assert targets(shelf, "comfyui", **{"*": "models/rest/"}) == ["models/rest/x.safetensors"]
 
 
 def test_names_that_are_no_text(shelf: Shelf) -> None:

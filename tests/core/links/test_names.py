@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelcellar import naming
@@ -82,6 +82,12 @@ def test_folders_that_are_one_to_the_application() -> None:
     ]
 
 
+def test_a_folder_inside_of_one_that_is_shared_may_be_shared_itself() -> None:
+    preset = replace(STEMS, shared=(("a", "b"), ("a/deep", "c")))
+    claims = (("c", "x.pt"), ("a/deep", "x.bin"), ("a", "x.pt"), ("b/other", "y.pt"))
+    assert names_of(preset, *claims) == ["x.pt", f"x-{SECOND}.bin", "x.pt", "y.pt"]
+
+
 def test_more_digits_where_eight_are_taken() -> None:
     names = Names(PATHS, ["a"])
 
@@ -145,6 +151,9 @@ def test_where_a_suffix_goes(name: str, is_file: bool, wanted: str) -> None:
     assert with_suffix(claim, "") == name
 
 
+UNHURRIED = settings(deadline=None)
+"""A busy machine makes no example wrong."""
+
 STEMS_OF_NAMES = st.sampled_from(
     ["a", "A", "\u00e9", "e\u0301", "\u00c9", "\u00df", "ss", "SS", "b", "a-11111111", "b.c"]
 )
@@ -199,6 +208,7 @@ def key_of(preset: Preset, target: str) -> str:
     return unicodedata.normalize("NFC", f"{folder}/{name}")
 
 
+@UNHURRIED
 @given(collections(), KINDS_OF_PRESETS)
 def test_no_two_files_have_one_name(models: list[ModelRecord], preset: Preset) -> None:
     targets = targets_of(preset, models)
@@ -209,6 +219,7 @@ def test_no_two_files_have_one_name(models: list[ModelRecord], preset: Preset) -
     assert all(len(ids) == 1 for ids in owners.values())
 
 
+@UNHURRIED
 @given(collections(), KINDS_OF_PRESETS, st.randoms(use_true_random=False))
 def test_whatever_the_order(models: list[ModelRecord], preset: Preset, random: Random) -> None:
     shuffled = models.copy()
@@ -216,6 +227,7 @@ def test_whatever_the_order(models: list[ModelRecord], preset: Preset, random: R
     assert targets_of(preset, shuffled) == targets_of(preset, models)
 
 
+@UNHURRIED
 @given(collections(), KINDS_OF_PRESETS)
 def test_a_model_that_comes_in_renames_no_other(models: list[ModelRecord], preset: Preset) -> None:
     before = targets_of(preset, models[:-1])
@@ -223,6 +235,7 @@ def test_a_model_that_comes_in_renames_no_other(models: list[ModelRecord], prese
     assert {key: after[key] for key in before} == before
 
 
+@UNHURRIED
 @given(collections(), KINDS_OF_PRESETS)
 def test_a_name_is_its_own_or_has_digits_of_the_digest(
     models: list[ModelRecord], preset: Preset

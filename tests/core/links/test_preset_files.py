@@ -4,7 +4,7 @@ import pytest
 
 from modelcellar.errors import UsageError
 from modelcellar.link_records import LinkKind
-from modelcellar.links.preset_files import read_preset
+from modelcellar.links.preset_files import read_preset, tidy_folder
 from modelcellar.links.preset_values import Collision, RootRule, Rule, Shape, Unit
 
 WHOLE = """
@@ -96,6 +96,7 @@ def test_everything_that_can_be_said() -> None:
         ("folders = 1", "x.toml: folders: must be a table"),
         ('[folders]\nloras = "x"', "folders.loras: there is no such model type; did you mean"),
         ('[folders]\nlora = "/etc"', "folders.lora: '/etc': absolute"),
+        ('[folders]\nlora = "/"', "folders.lora: '/': absolute"),
         ('[folders]\nlora = "../x"', "folders.lora: '../x': has a part '..'"),
         ('[folders]\nlora = "a//b"', "folders.lora: 'a//b': has an empty part"),
         ('[folders]\nlora = "a\\\\b"', "holds a backslash"),
@@ -127,3 +128,14 @@ def test_a_mistake_is_told_with_its_place(text: str, message: str) -> None:
     assert message in caught.value.message
     assert caught.value.message.startswith("x.toml")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        *[("", ""), (".", "."), ("./", "."), ("a", "a"), ("a/", "a"), ("./a/b//", "a/b")],
+        *[("/", "/"), ("/a", "/a"), ("..", ".."), (".a", ".a")],
+    ],
+)
+def test_what_says_nothing_is_left_out_of_a_folder(said: str, meant: str) -> None:
+    assert tidy_folder(said) == meant

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelcellar.link_records import App, LinkKind
@@ -136,6 +136,9 @@ def test_every_condition_counts_one(rule: Rule, weight: int) -> None:
     assert weight_of(rule) == weight
 
 
+UNHURRIED = settings(deadline=None)
+"""A busy machine makes no example wrong."""
+
 FOLDERS = st.dictionaries(
     st.sampled_from(["lora", "vae", ANY_TYPE]), st.sampled_from(["", "f1", "f2"]), max_size=3
 )
@@ -171,12 +174,14 @@ def by_hand(preset: Preset, one: ModelRecord) -> str | None:
     return max(said)[2] or None if said else None
 
 
+@UNHURRIED
 @given(FOLDERS, RULES, MODELS)
 def test_as_an_oracle_says(folders: dict[str, str], rules: list[Rule], one: ModelRecord) -> None:
     preset = Preset("x", "X", folders=folders, rules=tuple(rules))
     assert folder_of(preset, one) == by_hand(preset, one)
 
 
+@UNHURRIED
 @given(FOLDERS, RULES, MODELS)
 def test_only_among_equals_does_the_order_matter(
     folders: dict[str, str], rules: list[Rule], one: ModelRecord
@@ -190,6 +195,7 @@ def test_only_among_equals_does_the_order_matter(
     assert folder_of(replace(one_order, rules=tuple(shuffled)), one) == folder_of(one_order, one)
 
 
+@UNHURRIED
 @given(FOLDERS, RULES, MODELS, CONDITIONS)
 def test_taking_away_takes_what_it_names_and_no_more(
     folders: dict[str, str], rules: list[Rule], one: ModelRecord, words: list[str]

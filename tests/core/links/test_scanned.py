@@ -68,6 +68,9 @@ def fill(shelf: Shelf) -> None:
     shelf.add(ModelType.DIFFUSION_MODEL, "flux-Q4.gguf")
     shelf.add(ModelType.TEXT_ENCODER, "t5.safetensors")
     shelf.add(ModelType.TEXT_ENCODER, "t5-Q8.gguf")
+    shelf.add(ModelType.TEXT_ENCODER, "qwen-vl.gguf", "mmproj-qwen-vl.gguf")
+    parts = [f"hidream-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    shelf.add(ModelType.DIFFUSION_MODEL, *parts)
     shelf.add(ModelType.LORA, "style.safetensors", companions=("style.png", "style.json"))
     shelf.add(ModelType.LORA, "characters/style.safetensors", companions=("characters/style.png",))
     shelf.add(ModelType.LORA, "style.pt")
@@ -108,14 +111,15 @@ def fill(shelf: Shelf) -> None:
     shelf.add(ModelType.UNKNOWN, "what.safetensors")
 
 
-@pytest.fixture(params=sorted(SCANNERS))
-def given(tmp_path: Path, request: pytest.FixtureRequest) -> Given:
-    """An application with everything from the library that it takes."""
-    shelf = Shelf(tmp_path / "library")
+@pytest.fixture(scope="module", params=sorted(SCANNERS))
+def given(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Given:
+    """An application with everything from the library that it takes; no test changes it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    shelf = Shelf(folder / "library")
     fill(shelf)
-    preset = load_preset(request.param)
+    preset = load_preset(request.param, user_folder=folder / "none")
     # What writes into files gets no link, and not every file system shares data.
-    app = app_at(tmp_path / "app", link=LinkKind.COPY if preset.rewrites else None)
+    app = app_at(folder / "app", link=LinkKind.COPY if preset.rewrites else None)
     unplaced = {one.model_id: one.reason for one in shelf.give(app, preset)}
     models = {model.id: model for model in shelf.models}
     wishes = [wish for wish in shelf.wishes(app, preset) if isinstance(wish, Wish)]

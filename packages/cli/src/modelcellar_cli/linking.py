@@ -42,6 +42,8 @@ COLUMNS = (
     Column("MODEL", cut_order=1),
     Column("WHY", cut_order=1),
 )
+MOST_OF_A_KIND = 10
+"""So many places are listed of those where one reason stands in the way."""
 WORDS = {
     "create": ("created", "to create"),
     "keep": ("kept", "to keep"),
@@ -107,8 +109,11 @@ def show_report(options: Options, report: "SyncReport", *, every: bool) -> None:
         emit_lines(show_text(one) for one in dict.fromkeys(ids) if one)
         return
     roots = {app.name: app.root for app in report.apps}
-    if shown:
-        emit_table(COLUMNS, [_row(action, roots.get(action.app)) for action in shown])
+    few, left_out = _few_of_a_kind(shown)
+    if few:
+        emit_table(COLUMNS, [_row(action, roots.get(action.app)) for action in few])
+    for (name, reason), number in left_out.items():
+        talk(options, show_text(f"{number:,} more of {name}: {reason} (all: --json)"))
     for app in report.apps:
         own = [action for action in report.actions if action.app == app.name]
         emit_lines([f"{show_text(app.name)}: {_counts(own, dry_run=report.dry_run)}"])
@@ -120,6 +125,21 @@ def _is_listed(action: "Action", *, every: bool) -> bool:
     if action.action == "skip":
         return action.wish is not None or action.old is not None or action.link is not None
     return action.action == "conflict" or (every and action.action != "keep")
+
+
+def _few_of_a_kind(
+    actions: Iterable["Action"],
+) -> tuple[list["Action"], Counter[tuple[str, str]]]:
+    """The actions without those that only say again why nothing could be done."""
+    few, seen = [], Counter[tuple[str, str]]()
+    for action in actions:
+        kind = (action.app, action.reason)
+        if action.action in ("skip", "conflict"):
+            seen[kind] += 1
+        if seen[kind] <= MOST_OF_A_KIND or action.action not in ("skip", "conflict"):
+            few.append(action)
+    more = {kind: number - MOST_OF_A_KIND for kind, number in seen.items()}
+    return few, Counter({kind: number for kind, number in more.items() if number > 0})
 
 
 def _row(action: "Action", root: Path | None) -> list[str]:

@@ -1,6 +1,6 @@
 """The applications that are given links: added, synced, looked after and removed again."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,12 +24,12 @@ from modelcellar.link_records import (
     SyncReport,
 )
 from modelcellar.links.app_list import app_to_json
-from modelcellar.links.applying import remove_empty_folders
 from modelcellar.links.judging import is_offline
 from modelcellar.links.keeper import LinkKeeper
 from modelcellar.links.layouts import wishes_of
 from modelcellar.links.preset_values import Preset
 from modelcellar.links.presets import load_preset
+from modelcellar.links.removing import remove_empty_folders
 from modelcellar.links.roots import is_root, likely_roots
 from modelcellar.mapper import AppModels, apply_plan, plan_links
 from modelcellar.records import JournalEntry, JsonValue, ModelRecord
@@ -37,6 +37,8 @@ from modelcellar.records import JournalEntry, JsonValue, ModelRecord
 __all__ = ["Applications"]
 
 CHANGING = (ActionKind.CREATE, ActionKind.REPLACE, ActionKind.REMOVE)
+LIST = ""
+"""The model of wishes that are about many: a file that lists where models are."""
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
@@ -81,7 +83,8 @@ class Applications:
 
         Args:
             name: what it is called from now on: ``a-z``, digits, ``-_.``.
-            root: its folder; by default the one usual place where it is installed.
+            root: its folder; by default the one usual place where it is installed. Of one that is
+                on the list and not where it was any more: where it is now, with its links.
             preset: how it wants its models laid out; by default the preset of its name.
             link: the only kind of link that it gets, instead of the preset's order.
             only: a search query; only models that it finds are given.
@@ -100,7 +103,8 @@ class Applications:
         for _ in wishes_of(app, chosen, (), self._links.place):
             pass  # says what cannot be meant, whatever models there are
         before = next((one for one in self.list() if one.name == name), None)
-        if before is not None and before.root != root:
+        has_moved = before is not None and before.root != root
+        if before is not None and has_moved and not self._is_away(before):
             raise UsageError(
                 f"{name} is at {before.root} already",
                 f"Give this one another name, or first: cellar app remove {name}",
@@ -110,6 +114,8 @@ class Applications:
         entry = None
         if not dry_run:
             with self._links.changing():
+                if before is not None and has_moved:
+                    self._links.follow(before, app)
                 entry = self._written("app add", details)
                 self._links.ledger.add_app(app)
         notes = chosen.hazards
@@ -131,7 +137,7 @@ class Applications:
         """
         app = self.get(name)
         rows = [row for row in self._links.rows().values() if row.app == name]
-        is_away = is_offline(app, rows)
+        is_away = self._is_away(app)
         if is_away and not forget:
             raise UsageError(
                 f"the folder of {name} is not there: {app.root}",
@@ -144,7 +150,7 @@ class Applications:
             entry = self._written("app remove", {"app": app_to_json(app)})
             rows = ledger.links(name)
             plan = Plan(()) if is_away else self._links.plan_removal(rows)
-            applied = self._applied(plan, entry)
+            applied = self._apply(plan, entry.id)
             remove_empty_folders(ledger, name)
             stay = {action.target for action, _ in applied.failures}
             ledger.gone([row.target for row in rows if row.target not in stay])
@@ -183,7 +189,7 @@ class Applications:
                 counts: dict[str, JsonValue] = {kind.value: plan.count(kind) for kind in CHANGING}
                 names: list[JsonValue] = [one.name for one in apps]
                 entry = self._written("sync", {"apps": names, **counts})
-            applied = self._applied(plan, entry, on_action)
+            applied = self._apply(plan, None if entry is None else entry.id, on_action)
         return SyncReport(apps, applied.actions, applied.failures, entry)
 
     @contextmanager
@@ -208,16 +214,30 @@ class Applications:
             if model_id in (None, row.model_id)
         )
 
+    def _is_away(self, app: App) -> bool:
+        return is_offline(app, self._links.ledger.links(app.name))
+
     def _health(self, row: Link) -> LinkHealth:
         try:
             return is_ours(row, self._links.place.root)
         except OSError:
             return LinkHealth.OFFLINE
 
-    def _plan(self, apps: tuple[App, ...]) -> Plan:
+    def write_lists(self, entry_id: str) -> None:
+        """Write files anew that name many models at once, as a part of the change ``entry_id``.
+
+        For whoever holds the links and the library and has just changed which models there are.
+        """
+        listed = {row.app for row in self._links.rows().values() if row.model_id == LIST}
+        apps = tuple(app for app in self.list() if app.name in listed)
+        if apps:
+            plan = self._plan(apps, model_ids=(LIST,))
+            self._apply(plan, entry_id)
+
+    def _plan(self, apps: Sequence[App], *, model_ids: Collection[str] | None = None) -> Plan:
         models = self._models()
         wanted = [AppModels(app, load_preset(app.preset), models) for app in apps]
-        return plan_links(wanted, self._links.rows(), self._links.place)
+        return plan_links(wanted, self._links.rows(), self._links.place, model_ids=model_ids)
 
     def _models(self) -> Sequence[ModelRecord]:
         def find(catalog: Catalog) -> Sequence[ModelRecord]:
@@ -226,17 +246,17 @@ class Applications:
 
         return self._whole.read(find)
 
-    def _applied(
+    def _apply(
         self,
         plan: Plan,
-        entry: JournalEntry | None,
+        entry_id: str | None,
         on_action: Callable[[Action], object] | None = None,
     ) -> Applied:
         return apply_plan(
             plan,
             self._links.ledger,
             self._links.place.root,
-            entry_id=None if entry is None else entry.id,
+            entry_id=entry_id,
             at=self._whole.books.timestamp(),
             on_action=on_action,
         )

@@ -1,6 +1,6 @@
 """Removing models, and taking back the last change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -50,9 +50,16 @@ def removal_of(books: Bookkeeper, model_ids: Sequence[str]) -> JournalEntry:
 
 
 def remove_models(
-    books: Bookkeeper, model_ids: Sequence[str], links: LinkKeeper | None = None
+    books: Bookkeeper,
+    model_ids: Sequence[str],
+    links: LinkKeeper | None = None,
+    *,
+    write_lists: Callable[[str], object] = lambda _: None,
 ) -> JournalEntry:
-    """Move models to the trash, all of them as one change; their links on this machine go first."""
+    """Move models to the trash, all of them as one change; their links on this machine go first.
+
+    ``write_lists`` is given the id of the change, to tell applications which models there are now.
+    """
     with _links_held(links), books.change() as staging:
         entry = removal_of(books, model_ids)
         for model_id in model_ids:
@@ -61,6 +68,8 @@ def remove_models(
         if links is not None and links.is_used:
             links.withdraw(entry.model_ids, entry.id, books.timestamp())
         books.remove(entry.id, entry.model_ids)
+        if links is not None and links.is_used:
+            write_lists(entry.id)
     return entry
 
 

@@ -154,7 +154,8 @@ class ModelLibrary(LibraryReader):
         if dry_run:
             return removal_of(self._books, ids)
         with self._changing():
-            return remove_models(self._books, ids, self._links)
+            lists = self.applications.write_lists
+            return remove_models(self._books, ids, self._links, write_lists=lists)
 
     def undo(self, *, dry_run: bool = False) -> JournalEntry:
         """Take the last change back: an import goes to the trash, a removal or edit is restored.

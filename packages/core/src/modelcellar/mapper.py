@@ -18,6 +18,7 @@ from modelcellar.links.keeper import removal_order
 from modelcellar.links.layouts import wishes_of
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset
+from modelcellar.links.shadows import shadows_of
 from modelcellar.records import ModelRecord
 
 __all__ = ["AppModels", "apply_plan", "plan_links"]
@@ -67,7 +68,8 @@ def plan_links(
         if model_ids is not None:
             own = [row for row in own if row.model_id in model_ids]
         actions += unplaced
-        judging = partial(Judge, one.app, place.root, rows, claims=claims)
+        shadows = partial(shadows_of, one.preset, one.app.root)
+        judging = partial(Judge, one.app, place.root, rows, claims=claims, shadows=shadows)
         actions += _app_actions(one, wishes, own, judging, place)
     return Plan(tuple(actions))
 

@@ -41,13 +41,12 @@ def seek(
     Raises:
         OSError: one of ``folders`` cannot be looked at.
     """
-    wanted = {file.digests for model in models for file in model.files}
     sizes = {file.size_bytes for model in models for file in model.files}
     paths = list(_files_of(folders, sizes, without.resolve()))
     found: dict[Digests, Path] = {}
     for path, result in zip(paths, disks.hash_many(paths, progress=progress), strict=True):
         # One that cannot be read is as good as not there; another may be.
-        if isinstance(result, HashedFile) and result.digests in wanted:
+        if isinstance(result, HashedFile):
             found.setdefault(result.digests, path)
     return found
 

@@ -124,7 +124,7 @@ def _reflink(source: Path, target: Path) -> None:
             (result,) = hashing.copy_many([CopyJob(source, staged)], reflink="always")
             if isinstance(result, OSError):
                 raise result
-        _make_writable(staged)
+            _make_writable(staged)
         _publish(staged, target)
 
 

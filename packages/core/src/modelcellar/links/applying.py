@@ -4,14 +4,11 @@ Actions are taken in batches. What a batch will make and take away is in the led
 begins, and what came of it afterwards, so that a batch costs a few flushes instead of one a link.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from modelcellar.failures import failure
-from modelcellar.io.link_health import is_ours
 from modelcellar.io.platform import create_link, write_new
 from modelcellar.link_records import (
     Action,
@@ -19,11 +16,11 @@ from modelcellar.link_records import (
     Applied,
     Link,
     LinkHealth,
-    LinkKind,
     Plan,
 )
 from modelcellar.links.judging import SOURCE_GONE
 from modelcellar.links.ledger import Ledger
+from modelcellar.links.removing import OURS, content_of, remove_empty_folders, take_away
 from modelcellar.records import ErrorInfo
 
 __all__ = ["apply_plan"]
@@ -31,10 +28,6 @@ __all__ = ["apply_plan"]
 BATCH = 500
 """Actions between two flushes of the ledger: 10,000 links take some forty of them."""
 
-MAX_CONTENT_BYTES = 16 << 20
-"""A generated file that is larger is not kept for undo; ours have some kilobytes."""
-
-_OURS = (LinkHealth.OK, LinkHealth.BROKEN, LinkHealth.SOURCE_GONE)
 _TAKES_AWAY = (ActionKind.REMOVE, ActionKind.REPLACE)
 
 
@@ -100,7 +93,7 @@ class _Batch:
         taken = [one.old for one in self._actions if one.old and one.action in _TAKES_AWAY]
         if not rows and not taken:
             return
-        gone = [(link, _content_of(link)) for link in taken]
+        gone = [(link, content_of(link)) for link in taken]
         folders = {
             folder: action.app
             for action in self._actions
@@ -144,8 +137,8 @@ class _Batch:
 
     def _remove(self, action: Action) -> Action:
         assert action.old is not None
-        health = _take_away(action.old, self._root)
-        if health not in (*_OURS, LinkHealth.MISSING, LinkHealth.REPLACED):
+        health = take_away(action.old, self._root)
+        if health not in (*OURS, LinkHealth.MISSING, LinkHealth.REPLACED):
             return replace(action, action=ActionKind.SKIP, reason=str(health))
         self._gone.append(action.target)
         self._left[action.target.parent] = action.app
@@ -155,8 +148,8 @@ class _Batch:
 
     def _replace(self, action: Action) -> Action:
         assert action.old is not None
-        health = _take_away(action.old, self._root)
-        if health not in (*_OURS, LinkHealth.MISSING):
+        health = take_away(action.old, self._root)
+        if health not in (*OURS, LinkHealth.MISSING):
             self._unmade.append(action.target)
             reason = "something that is not ours is there now"
             return replace(action, action=ActionKind.CONFLICT, reason=reason)
@@ -190,65 +183,6 @@ class _Batch:
             )
         )
         return action
-
-
-def remove_empty_folders(ledger: Ledger, app: str, *, near: Sequence[Path] | None = None) -> None:
-    """Take away folders that were made for an application and hold nothing.
-
-    ``near``: only these and those around them.
-    """
-    folders = ledger.made_folders(app)
-    if near is not None:
-        around = {folder for place in near for folder in (place, *place.parents)}
-        folders = [folder for folder in folders if folder in around]
-    gone = []
-    for folder in reversed(folders):
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            pass
-        except OSError:
-            continue  # something lies in it, or it may not be removed
-        gone.append(folder)
-    ledger.forget_folders(gone)
-
-
-def _take_away(link: Link, root: Path) -> LinkHealth:
-    """Remove the link if it is ours; how it was."""
-    if not {os.unlink, os.stat} <= os.supports_dir_fd:
-        health = is_ours(link, root)
-        if health in _OURS:
-            link.target.unlink()
-        return health
-    # The folder is held, so that what was looked at and what is removed lie in the same one, even
-    # if somebody moves folders about.
-    try:
-        folder = os.open(link.target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError):
-        return LinkHealth.MISSING
-    name = link.target.name
-    try:
-        before = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        health = is_ours(link, root)
-        after = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if health in _OURS and not os.path.samestat(before, after):
-            return LinkHealth.REPLACED
-        if health in _OURS:
-            os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        return LinkHealth.MISSING
-    finally:
-        os.close(folder)
-    return health
-
-
-def _content_of(link: Link) -> bytes | None:
-    """What stands in a generated file, to be put back by undo."""
-    if link.kind is not LinkKind.GENERATED or link.size_bytes > MAX_CONTENT_BYTES:
-        return None
-    with suppress(OSError):
-        return link.target.read_bytes()
-    return None
 
 
 def _missing_folders(folder: Path) -> list[Path]:

@@ -33,7 +33,8 @@ def wishes(
     It must see all of them, for their names: of two models with one name the older keeps it.
 
     Raises:
-        UsageError: the app asks for a link that the preset does not allow.
+        UsageError: the app asks for a link that the preset does not allow, or for a folder that
+            is none inside its root.
     """
     layout = _Layout(app, preset, place)
     for model in sorted(models, key=lambda model: (model.added_at, model.id)):
@@ -55,7 +56,7 @@ class _Layout:
         self._kinds = link_kinds(app, preset)
         self._rules = Rules(app, preset, place)
         folders = {*preset.folders.values(), *(rule.folder for rule in preset.rules)}
-        folders |= {*app.folders.values(), preset.projectors}
+        folders |= {*self._rules.folders.values(), preset.projectors}
         self._names = Names(preset, [each for each in folders if each and "{" not in each])
 
     def wishes(self, model: ModelRecord) -> Iterator[Wish | Unplaced]:

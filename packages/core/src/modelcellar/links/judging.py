@@ -2,14 +2,13 @@
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelcellar.io.link_health import is_ours
-from modelcellar.io.platform import what_works
-from modelcellar.io.surroundings import nearest_existing
 from modelcellar.link_records import Action, ActionKind, App, Link, LinkHealth, LinkKind, Wish
+from modelcellar.links.destinations import Destinations
 from modelcellar.naming import caseless
 
 __all__ = ["OFFLINE", "SOURCE_GONE", "Judge", "SourceFile", "is_offline"]
@@ -18,7 +17,6 @@ OFFLINE = "the folder of the application is not there: offline"
 SOURCE_GONE = "the library's file is missing; see: cellar verify"
 LAST_COPY = "the library's file is gone, and this may be the last there is of it"
 LINK_OF_OTHERS = "leads to the model already, and is not of this application's links"
-MISSING_FOLDER = "leads to a folder that is not there: offline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,7 @@ class Judge:
         leaving: rows of this application that go away before anything is made.
         claims: what is going to be made at places, for which application; shared by all judges of
             a plan, because two applications may have one folder of models.
+        shadows: where else the application would find the name of a target.
     """
 
     def __init__(
@@ -61,20 +60,19 @@ class Judge:
         *,
         leaving: Iterable[Link] = (),
         claims: dict[tuple[str, str], Link] | None = None,
+        shadows: Callable[[Path], Iterable[Path]] = lambda _: (),
     ) -> None:
         self._app = app
         self._root = root
         self._rows = rows
         self._leaving = {caseless(str(row.target)): _inode(row.target) for row in leaving}
         self._claims = {} if claims is None else claims
-        self._real: dict[Path, str] = {}
-        self._folders: dict[Path, str] = {}
-        self._works: dict[int, frozenset[LinkKind]] = {}
-        self._real_root = os.path.realpath(root)
+        self._shadows = shadows
+        self._destinations = Destinations(root)
 
     def wished(self, wish: Wish, file: SourceFile) -> Action:
         """What has to be done where ``wish`` says that ``file`` should stand."""
-        claim = self._claims.get(self._place_of(wish.target)) if self._claims else None
+        claim = self._claims.get(self._destinations.place_of(wish.target)) if self._claims else None
         if claim is not None and claim.app != self._app.name:
             return self._claimed(wish, file, claim)
         row = self._rows.get(wish.target)
@@ -139,12 +137,16 @@ class Judge:
         found = None if wish.content is not None else _lstat(f"{self._root}/{file.source}")
         if wish.content is None and (found is None or not stat.S_ISREG(found.st_mode)):
             return self._action(ActionKind.SKIP, wish, file, reason=SOURCE_GONE)
-        problem = self._folder_problem(wish.target.parent)
+        problem = self._destinations.problem(wish.target.parent)
         if problem:
             is_away = problem.endswith("offline")
             bad = ActionKind.SKIP if is_away else ActionKind.CONFLICT
             return self._action(bad, wish, file, reason=problem)
-        link, reason = self._choice(wish)
+        hiding = self._hiding(wish.target) if kind is ActionKind.CREATE else None
+        if hiding is not None:
+            reason = f"the application finds {hiding} under that name"
+            return self._action(ActionKind.CONFLICT, wish, file, reason=reason)
+        link, reason = self._destinations.choice(wish)
         if link is None:
             return self._action(ActionKind.SKIP, wish, file, reason=reason)
         row = Link(
@@ -161,18 +163,16 @@ class Judge:
             mtime_ns=0,
             made_at="",
         )
-        claim = self._claims.setdefault(self._place_of(wish.target), row)
+        claim = self._claims.setdefault(self._destinations.place_of(wish.target), row)
         if claim is not row:
             return self._claimed(wish, file, claim)
         why = "" if kind is ActionKind.CREATE else _why(old, row)
         return self._action(kind, wish, file, link=link, reason=why, row=row, old=old)
 
-    def _place_of(self, target: Path) -> tuple[str, str]:
-        """Where it really is, be it reached by several ways or spellings."""
-        folder = target.parent
-        if folder not in self._real:
-            self._real[folder] = os.path.realpath(folder)
-        return self._real[folder], caseless(target.name)
+    def _hiding(self, target: Path) -> Path | None:
+        """A file that is not ours, of two of one name of which the application takes one."""
+        places = (place for place in self._shadows(target) if place not in self._rows)
+        return next((place for place in places if _lstat(place) is not None), None)
 
     def _claimed(self, wish: Wish, file: SourceFile, claim: Link) -> Action:
         if _is_of(claim, file):
@@ -180,45 +180,6 @@ class Judge:
             return self._action(ActionKind.KEEP, wish, file, reason=reason)
         reason = f"another link is going to be there for {claim.app}"
         return self._action(ActionKind.CONFLICT, wish, file, reason=reason)
-
-    def _choice(self, wish: Wish) -> tuple[LinkKind | None, str]:
-        """The best link that is allowed and possible there; or why there is none."""
-        folder = nearest_existing(wish.target.parent)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            return None, f"{folder} cannot be written to"
-        # Tried out once on each file system: a library may fill ten thousand folders.
-        device = folder.stat().st_dev
-        if device not in self._works:
-            self._works[device] = what_works(self._root / "staging", folder)
-        works = self._works[device]
-        wanted = (LinkKind.GENERATED,) if wish.content is not None else wish.kinds
-        for kind in wanted:
-            if kind in works:
-                return kind, ""
-        if not works:
-            return None, f"{folder} cannot be written to"
-        asked = " or ".join(kind.value for kind in wanted)
-        possible = ", ".join(sorted(kind.value for kind in works - {LinkKind.GENERATED}))
-        return None, f"no {asked} can be made there; with --link it could be: {possible}"
-
-    def _folder_problem(self, folder: Path) -> str:
-        """What keeps links from being made in ``folder``; "" when nothing does."""
-        if folder not in self._folders:
-            self._folders[folder] = self._problem_of(folder)
-        return self._folders[folder]
-
-    def _problem_of(self, folder: Path) -> str:
-        found = _stat(folder)
-        if found is None:
-            if folder.is_symlink():
-                return f"{folder} {MISSING_FOLDER}"
-            return "" if folder == folder.parent else self._folder_problem(folder.parent)
-        if not stat.S_ISDIR(found.st_mode):
-            return f"{folder} is no folder"
-        real = os.path.realpath(folder)
-        if os.path.commonpath([real, self._real_root]) == self._real_root:
-            return f"{folder} is a folder of the library itself"
-        return ""
 
     def _action(
         self,

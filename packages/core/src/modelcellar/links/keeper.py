@@ -25,6 +25,7 @@ from modelcellar.links.app_list import app_from_json, app_to_json
 from modelcellar.links.applying import apply_plan
 from modelcellar.links.judging import OFFLINE, Judge, is_offline
 from modelcellar.links.ledger import Ledger, ledger_folder
+from modelcellar.links.moving import found_again, moved_to
 from modelcellar.links.place import Place
 from modelcellar.records import JournalEntry
 
@@ -146,7 +147,33 @@ class LinkKeeper:
             if before is None:
                 self.ledger.remove_app(entry.details["app"]["name"])
             else:
-                self.ledger.add_app(app_from_json(before))
+                was, now = app_from_json(before), app_from_json(entry.details["app"])
+                if was.root != now.root:
+                    rows = [
+                        replace(row, target=moved_to(row.target, now.root, was.root))
+                        for row in self.ledger.links(now.name)
+                    ]
+                    self._move(now, was, rows)
+                self.ledger.add_app(was)
+
+    def follow(self, old: App, new: App) -> None:
+        """Find the links of an application again whose folder was moved; in :meth:`changing`.
+
+        Raises:
+            UsageError: none of them is there.
+        """
+        rows = self.ledger.links(old.name)
+        found = found_again(rows, old.root, new.root, self.place.root)
+        if rows and not found:
+            raise UsageError(
+                f"{old.name} was at {old.root}, and none of its links is at {new.root}",
+                f"If its folder was deleted: cellar app remove --forget {old.name}",
+            )
+        self._move(old, new, found)
+
+    def _move(self, old: App, new: App, rows: Sequence[Link]) -> None:
+        folders = self.ledger.made_folders(old.name)
+        self.ledger.move(old.name, rows, [moved_to(one, old.root, new.root) for one in folders])
 
     def take_back(self, entry: JournalEntry, at: str) -> None:
         """Undo what an entry of the journal did to links; within :meth:`changing`.

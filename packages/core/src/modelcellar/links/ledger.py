@@ -166,6 +166,19 @@ class Ledger:
         if rows:
             self._file.write(work)
 
+    def move(self, app: str, links: Sequence[Link], folders: Sequence[Path]) -> None:
+        """Put these in the place of all links and folders of an application, at once."""
+        rows = [_row(link) for link in links]
+        ways = [(os.fsencode(path), app) for path in folders]
+
+        def work(connection: Connection) -> None:
+            connection.execute("DELETE FROM links WHERE app = ?", (app,))
+            connection.execute("DELETE FROM folders WHERE app = ?", (app,))
+            connection.executemany(_PUT.format("links"), rows)
+            connection.executemany("INSERT OR IGNORE INTO folders VALUES (?, ?)", ways)
+
+        self._file.write(work)
+
     def made_folders(self, app: str) -> list[Path]:
         """The folders that were made for an application, each before those inside it."""
         query = "SELECT path FROM folders WHERE app = ? ORDER BY path"

@@ -17,12 +17,14 @@ from modelcellar.links.preset_values import ANY_TYPE, Collision, RootRule, Rule,
 from modelcellar.records import JsonValue, ModelType
 from modelcellar.search.parser import parse_query
 
-__all__ = ["PLACEHOLDERS", "check_folder", "read_preset"]
+__all__ = ["PLACEHOLDERS", "TYPES", "check_folder", "read_preset", "tidy_folder"]
 
 PLACEHOLDERS = ("name", "publisher", "repository")
 """What may stand in braces in a folder."""
 
-_TYPES = (*(kind.value for kind in ModelType), ANY_TYPE)
+TYPES = (*(kind.value for kind in ModelType), ANY_TYPE)
+"""What a folder can be for."""
+
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _TOKEN = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _Reader = Callable[[object], JsonValue]
@@ -53,6 +55,11 @@ def read_preset(text: bytes, origin: str) -> Mapping[str, JsonValue]:
             f"{origin}: {place + ': ' if place else ''}{mistake.message}",
             "What presets hold is in docs/presets.md.",
         ) from None
+
+
+def tidy_folder(value: str) -> str:
+    """A folder without what says nothing: ``./`` in front, a slash at the end."""
+    return value.removeprefix("./").rstrip("/") or ("." if value == "./" else value)
 
 
 def check_folder(value: str) -> str | None:
@@ -133,8 +140,7 @@ def _many(read: _Reader, value: object) -> tuple[JsonValue, ...]:
 
 
 def _folder(value: object) -> str:
-    # A slash at the end says nothing, and neither does a dot in front.
-    folder = _text(value).removeprefix("./").rstrip("/") if value != "." else "."
+    folder = tidy_folder(_text(value))
     wrong = check_folder(folder)
     if wrong is not None:
         raise _MistakeError(wrong)
@@ -169,8 +175,8 @@ def _by_type(read: _Reader, value: object) -> dict[str, JsonValue]:
     if not isinstance(value, dict):
         raise _MistakeError("must be a table")
     for key in value:
-        if key not in _TYPES:
-            raise _MistakeError(f"there is no such model type{_instead(key, _TYPES)}", key)
+        if key not in TYPES:
+            raise _MistakeError(f"there is no such model type{_instead(key, TYPES)}", key)
     return {key: _inside(key, read, one) for key, one in value.items()}
 
 

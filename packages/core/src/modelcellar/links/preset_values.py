@@ -23,12 +23,14 @@ class Unit(StrEnum):
 class Shape(StrEnum):
     """What a model is made of, companions aside.
 
-    ``single``: one file. ``set``: files of weights that belong side by side, such as numbered parts
-    or a GGUF with its projector. ``folder``: anything else, with names that loaders go by.
+    ``single``: one file. ``set``: files of weights side by side, such as a GGUF with its projector;
+    ``parts``: the same, some of them numbered parts of one. ``folder``: anything else, with names
+    that loaders go by.
     """
 
     SINGLE = "single"
     SET = "set"
+    PARTS = "parts"
     FOLDER = "folder"
 
 

@@ -5,11 +5,13 @@ folder by model type is a rule with one condition, that for any type has none. A
 later one wins, and what an app says itself about a model type wins over all of its preset.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from modelcellar.errors import UsageError
 from modelcellar.link_records import App
 from modelcellar.links.place import Place
+from modelcellar.links.preset_files import TYPES, check_folder, tidy_folder
 from modelcellar.links.preset_values import ANY_TYPE, Preset, Rule, Shape, Unit
 from modelcellar.records import ModelRecord, ModelType
 from modelcellar.search.parser import parse_query
@@ -46,10 +48,15 @@ class _Candidate:
 
 
 class Rules:
-    """The rules of one app, asked model by model."""
+    """The rules of one app, asked model by model; ``folders`` are those that it names itself.
+
+    Raises:
+        UsageError: a folder that the app itself names is none inside its root.
+    """
 
     def __init__(self, app: App, preset: Preset, place: Place) -> None:
-        self._app = app
+        self.folders = {key: tidy_folder(folder) for key, folder in app.folders.items()}
+        _check(app.name, self.folders)
         self._preset = preset
         found = [*_by_type(preset), *_by_query(preset, place)]
         # A stable sort: the later of equals comes first when the whole is turned round.
@@ -61,7 +68,7 @@ class Rules:
 
     def spot(self, model: ModelRecord, shape: Shape) -> Spot | str:
         """Where ``model`` goes, or in words why nowhere."""
-        preset, folders = self._preset, self._app.folders
+        preset, folders = self._preset, self.folders
         best = next((one for one in self._by_type[model.type] if one.fits(model, shape)), None)
         folder = best.rule.folder if best is not None else None
         folder = folders.get(model.type.value, folders.get(ANY_TYPE, folder))
@@ -90,6 +97,21 @@ def weight_of(rule: Rule) -> int:
     """How many conditions a rule has."""
     (clause,) = parse_query(rule.when).alternatives
     return len(clause.items) + bool(rule.kind) + bool(rule.shapes)
+
+
+def _check(name: str, folders: Mapping[str, str]) -> None:
+    for model_type, folder in folders.items():
+        if model_type not in TYPES:
+            raise UsageError(
+                f"{name}: there is no model type {model_type!r}",
+                f"There are: {', '.join(TYPES)}.",
+            )
+        problem = check_folder(folder)
+        if problem is not None:
+            raise UsageError(
+                f"{name}: the folder for {model_type}: {problem}",
+                "Give a folder inside that of the application, or nothing for none.",
+            )
 
 
 def _by_type(preset: Preset) -> Iterator[tuple[int, _Candidate]]:

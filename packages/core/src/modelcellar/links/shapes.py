@@ -4,6 +4,7 @@ import hashlib
 
 from modelcellar.links.preset_values import Shape
 from modelcellar.records import FileFormat, FileRecord, ModelRecord
+from modelcellar.sources.parts import Part
 
 __all__ = ["digest_of", "main_files", "shape_of"]
 
@@ -20,7 +21,10 @@ def shape_of(model: ModelRecord) -> Shape:
         return Shape.SINGLE
     folders = {file.path.rpartition("/")[0] for file in files}
     is_weights_only = all(file.format is not FileFormat.UNKNOWN for file in files)
-    return Shape.SET if len(folders) == 1 and is_weights_only else Shape.FOLDER
+    if len(folders) > 1 or not is_weights_only:
+        return Shape.FOLDER
+    is_in_parts = any(Part.of(file.path.rpartition("/")[2]) for file in files)
+    return Shape.PARTS if is_in_parts else Shape.SET
 
 
 def digest_of(model: ModelRecord) -> str:
