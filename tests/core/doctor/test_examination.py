@@ -1,7 +1,6 @@
 """The whole examination: it changes nothing, and stops at nothing."""
 
 import random
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from modelcellar.doctor.examination import mend
 from modelcellar.doctor.findings import Finding, Status
 from modelcellar.errors import LibraryBusyError
+from modelcellar.io.trees import remove_tree
 from tests.support.doctor import Doctor
 from tests.support.trees import tree
 
@@ -33,7 +33,8 @@ def ruin(root: Path, chance: random.Random) -> None:
         if path.is_dir():
             path.chmod(0o755)
             if deed == 0:
-                shutil.rmtree(path)
+                path.parent.chmod(0o755)
+                remove_tree(path)
             elif deed == 1:
                 (path / "stranger").write_text("mine")
             continue
