@@ -62,6 +62,13 @@ def test_a_library_that_was_moved(doctor: Doctor) -> None:
     assert_only_the_library_is_judged(doctor, "was moved to /elsewhere")
 
 
+def test_a_place_that_a_library_is_being_moved_to(doctor: Doctor) -> None:
+    """It looks like a library without library.json, and must not be made into one."""
+    (doctor.root / "library.json").rename(doctor.root / ".relocating.json")
+    assert_only_the_library_is_judged(doctor, "not all of it is there yet")
+    assert "cellar init" not in doctor.one("library").fix
+
+
 @pytest.mark.parametrize("data", [None, b"", b"{", b'{"format": 1, "library_id": "x"}', b"\xff"])
 def test_library_json_is_missing_or_garbled_and_the_rest_is_judged(
     doctor: Doctor, data: bytes | None
