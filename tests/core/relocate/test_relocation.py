@@ -279,6 +279,27 @@ def test_a_damaged_model_keeps_the_library_where_it_is(
         assert library.verify().ok == 2
 
 
+@pytest.mark.parametrize("kind", JOURNALLING)
+def test_the_power_goes_before_all_is_there(
+    kind: str, root: Path, settings: Settings, mounts: Mounts
+) -> None:
+    """What was published is on the disk by then; whatever else is there is read, not believed."""
+    volume = mounts.make(kind)
+    target = volume.path / "library"
+    break_one(root, "flipped")
+    before = relocate(root, target, settings)
+    assert not before.switched
+    mounts.power_cut(volume)
+    with open_at(root, settings) as library:
+        library.remove("one")
+    report = relocate(root, target, settings)
+    assert report.switched
+    assert 0 < report.kept_bytes < report.kept_bytes + report.copied_bytes
+    assert_same(root, target)
+    with open_at(target, settings) as library:
+        assert library.verify().ok == 2
+
+
 @pytest.mark.parametrize("how", ["flipped", "cut", "missing"])
 def test_damaged_models_can_be_taken_along(
     how: str, root: Path, settings: Settings, tmp_path: Path

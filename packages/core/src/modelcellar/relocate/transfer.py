@@ -42,6 +42,10 @@ class _Work:
     is_bad: bool = False
 
     @property
+    def good_bytes(self) -> int:
+        return sum(part.size_bytes for part in self.unit.parts if part.path in self.good)
+
+    @property
     def base(self) -> Path:
         return self.final if self.is_published else self.staged
 
@@ -158,7 +162,7 @@ class Transfer:
             if work.is_published and not is_whole:
                 remove_tree(work.final)
                 work.is_published, work.good = False, set()
-            self.kept_bytes += sum(p.size_bytes for p in work.unit.parts if p.path in work.good)
+            self.kept_bytes += work.good_bytes
 
     def _copy(self, works: Sequence[_Work]) -> None:
         asked = [(work, part) for work in works for part in self._prepare(work)]
@@ -166,7 +170,7 @@ class Transfer:
             CopyJob(self._source / work.unit.place / part.path, work.staged / part.path)
             for work, part in asked
         ]
-        done = self._done_bytes
+        done = self._done_bytes + sum(work.good_bytes for work in works)
         results = self._disks.copy_many(
             jobs,
             reflink=self._reflink,
