@@ -167,6 +167,27 @@ def test_3_where_an_application_is_away(cellar: Cellar, comfyui: Path) -> None:
     assert cellar("app", "list", "--json").json() == {"apps": []}
 
 
+@pytest.mark.usefixtures("loras")
+def test_3_where_the_disk_below_an_application_is_away(
+    cellar: Cellar, comfyui: Path, tmp_path: Path
+) -> None:
+    (comfyui / "models").rename(tmp_path / "disk")
+    (comfyui / "models").symlink_to(tmp_path / "disk")
+    cellar("app", "add", "comfyui", comfyui)
+    cellar("sync")
+    (tmp_path / "disk").rename(tmp_path / "away")
+    removed = cellar("app", "remove", "comfyui", check=False)
+    assert removed.exit_code == 3
+    assert "is not there: offline" in removed.stdout
+    assert cellar("app", "list", "-q").stdout == "comfyui\n"
+    (tmp_path / "away").rename(tmp_path / "disk")
+    cellar("app", "remove", "comfyui")
+    assert sorted(path.name for path in (tmp_path / "disk" / "loras").iterdir()) == [
+        "my own.safetensors",
+        "put_loras_here",
+    ]
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [

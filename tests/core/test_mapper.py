@@ -222,8 +222,13 @@ def test_models_on_another_disk_that_is_away(
     assert counts(report) == {"skip": 3}
     assert at(report, comfyui / LORAS / "flat.safetensors").reason.endswith("offline")
     assert not disk.exists()
+    assert {one.health for one in filled.applications.links()} == {"offline"}
+    filled.remove("flat")
+    removed = filled.applications.remove("comfyui")
+    assert counts(removed) == {"skip": 3}
+    assert [app.name for app in filled.applications.list()] == ["comfyui"]
     (tmp_path / "away").rename(disk)
-    assert counts(filled.sync()) == {"keep": 3}
+    assert counts(filled.sync()) == {"keep": 2, "remove": 1}
 
 
 def test_links_are_mended_after_the_library_moved(
@@ -305,6 +310,24 @@ def test_two_applications_with_one_folder_of_models(
     assert counts(filled.sync()) == {"keep": 9}
     filled.applications.remove("comfyui")
     assert counts(filled.sync()) == {"create": 3, "keep": 3}
+
+
+def test_two_applications_that_want_different_files_in_one_place(
+    filled: ModelLibrary, comfyui: Path, source_folder: Path
+) -> None:
+    (other,) = import_loras(filled, source_folder / "more", ["flat"], first_seed=70)
+    filled.edit(other, EditChanges(add_tags=("mine",)))
+    filled.applications.add("comfyui", comfyui, only="-tag:mine")
+    filled.applications.add("second", comfyui, preset="comfyui", only="tag:mine")
+    planned = filled.sync(dry_run=True)
+    assert counts(planned) == {"create": 3, "conflict": 1}
+    assert planned.actions[-1].reason == "another link is going to be there for comfyui"
+    assert filled.sync().actions == planned.actions
+    report = filled.sync()
+    assert counts(report) == {"keep": 3, "conflict": 1}
+    assert report.actions[-1].reason == "another link is there for comfyui"
+    filled.applications.remove("comfyui")
+    assert counts(filled.sync()) == {"create": 1}
 
 
 def test_names_that_differ_in_case_only_do_not_meet(

@@ -86,9 +86,13 @@ def report_to_json(report: "SyncReport") -> dict[str, Any]:
 
 def exit_code_of(report: "SyncReport") -> int:
     """Partly done when an application does not have all that it should have."""
+    from modelcellar.links.judging import is_offline_reason
+
     # A model that an application has no place for is no failure.
     missed = any(
-        action.action == "conflict" or (action.action == "skip" and action.wish is not None)
+        action.action == "conflict"
+        or (action.action == "skip" and action.wish is not None)
+        or is_offline_reason(action.reason)
         for action in report.actions
     )
     return ExitCode.PARTLY_DONE if missed or report.failures else ExitCode.DONE

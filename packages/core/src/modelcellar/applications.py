@@ -9,7 +9,6 @@ from modelcellar import manifest as manifests
 from modelcellar.catalogs import WholeCatalog
 from modelcellar.errors import UsageError
 from modelcellar.index import Catalog, Filter
-from modelcellar.io.link_health import is_ours
 from modelcellar.link_records import (
     Action,
     ActionKind,
@@ -24,7 +23,7 @@ from modelcellar.link_records import (
     SyncReport,
 )
 from modelcellar.links.app_list import app_to_json
-from modelcellar.links.judging import is_offline
+from modelcellar.links.judging import Judge, is_offline, is_offline_reason
 from modelcellar.links.keeper import LinkKeeper
 from modelcellar.links.layouts import wishes_of
 from modelcellar.links.preset_values import Preset
@@ -153,6 +152,7 @@ class Applications:
             applied = self._apply(plan, entry.id)
             remove_empty_folders(ledger, name)
             stay = {action.target for action, _ in applied.failures}
+            stay |= {one.target for one in applied.actions if is_offline_reason(one.reason)}
             ledger.gone([row.target for row in rows if row.target not in stay])
             if not stay:
                 ledger.forget_folders(ledger.made_folders(name))
@@ -208,20 +208,15 @@ class Applications:
             return ()
         rows = self._links.rows()
         away = self._links.offline_apps(rows.values())
+        judge = Judge(App("", "", self._links.place.root), self._links.place.root, rows)
         return tuple(
-            LinkState(row, LinkHealth.OFFLINE if row.app in away else self._health(row))
+            LinkState(row, LinkHealth.OFFLINE if row.app in away else _health(row, judge))
             for row in rows.values()
             if model_id in (None, row.model_id)
         )
 
     def _is_away(self, app: App) -> bool:
         return is_offline(app, self._links.ledger.links(app.name))
-
-    def _health(self, row: Link) -> LinkHealth:
-        try:
-            return is_ours(row, self._links.place.root)
-        except OSError:
-            return LinkHealth.OFFLINE
 
     def write_lists(self, entry_id: str) -> None:
         """Write files anew that name many models at once, as a part of the change ``entry_id``.
@@ -278,6 +273,13 @@ class Applications:
         if library in (root, *root.parents):
             raise UsageError(f"{root} is inside the library", "Give the application's own folder.")
         return root
+
+
+def _health(row: Link, judge: Judge) -> LinkHealth:
+    try:
+        return judge.health(row)
+    except OSError:
+        return LinkHealth.OFFLINE
 
 
 def _likely_root(preset: Preset) -> Path:

@@ -100,8 +100,14 @@ def _app_actions(
         try:
             yield judge.unwished(row)
         except OSError as error:
-            reason = failure(error).message
-            yield Action(ActionKind.SKIP, app.name, row.model_id, row.target, reason=reason)
+            yield Action(
+                ActionKind.SKIP,
+                app.name,
+                row.model_id,
+                row.target,
+                link=row.kind,
+                reason=failure(error).message,
+            )
     files = _Files(one.models, place)
     for wish in sorted(wishes, key=lambda wish: wish.order):
         try:

@@ -9,7 +9,10 @@ from modelcellar.io.surroundings import nearest_existing
 from modelcellar.link_records import LinkKind, Wish
 from modelcellar.naming import caseless
 
-__all__ = ["Destinations"]
+__all__ = ["OFFLINE_ENDING", "Destinations"]
+
+OFFLINE_ENDING = ": offline"
+"""How a reason ends that goes away by itself when a disk is back."""
 
 
 class Destinations:
@@ -63,7 +66,7 @@ class Destinations:
         found = _stat(folder)
         if found is None:
             if folder.is_symlink():
-                return f"{folder} leads to a folder that is not there: offline"
+                return f"{folder} leads to a folder that is not there{OFFLINE_ENDING}"
             return "" if folder == folder.parent else self.problem(folder.parent)
         if not stat.S_ISDIR(found.st_mode):
             return f"{folder} is no folder"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from modelcellar.io.link_health import is_ours
 from modelcellar.link_records import Action, ActionKind, App, Link, LinkHealth, LinkKind, Wish
-from modelcellar.links.destinations import Destinations
+from modelcellar.links.destinations import OFFLINE_ENDING, Destinations
 from modelcellar.naming import caseless
 
-__all__ = ["OFFLINE", "SOURCE_GONE", "Judge", "SourceFile", "is_offline"]
+__all__ = ["OFFLINE", "SOURCE_GONE", "Judge", "SourceFile", "is_offline", "is_offline_reason"]
 
-OFFLINE = "the folder of the application is not there: offline"
+OFFLINE = f"the folder of the application is not there{OFFLINE_ENDING}"
 SOURCE_GONE = "the library's file is missing; see: cellar verify"
 LAST_COPY = "the library's file is gone, and this may be the last there is of it"
 LINK_OF_OTHERS = "leads to the model already, and is not of this application's links"
@@ -26,6 +26,11 @@ class SourceFile:
     source: str
     sha256: str
     size_bytes: int
+
+
+def is_offline_reason(reason: str) -> bool:
+    """Whether an action was skipped because a disk is away."""
+    return reason.endswith(OFFLINE_ENDING)
 
 
 def is_offline(app: App, rows: Iterable[Link]) -> bool:
@@ -94,9 +99,21 @@ class Judge:
             return self._action(ActionKind.SKIP, wish, file, reason=LAST_COPY)
         return self._made(ActionKind.REPLACE, wish, file, old=row)
 
+    def health(self, row: Link) -> LinkHealth:
+        """How a link of ours is; ``OFFLINE`` also where a disk below the application's is away.
+
+        Raises:
+            OSError: it cannot be looked at.
+        """
+        health = is_ours(row, self._root)
+        if health is LinkHealth.MISSING:
+            problem = self._destinations.problem(row.target.parent)
+            return LinkHealth.OFFLINE if is_offline_reason(problem) else health
+        return health
+
     def unwished(self, row: Link) -> Action:
         """What has to be done about a link of ours that nobody wishes for any more."""
-        health = is_ours(row, self._root)
+        health = self.health(row)
         reason, kind = "", ActionKind.REMOVE
         if health is LinkHealth.MISSING:
             reason = "is gone already"
@@ -139,8 +156,7 @@ class Judge:
             return self._action(ActionKind.SKIP, wish, file, reason=SOURCE_GONE)
         problem = self._destinations.problem(wish.target.parent)
         if problem:
-            is_away = problem.endswith("offline")
-            bad = ActionKind.SKIP if is_away else ActionKind.CONFLICT
+            bad = ActionKind.SKIP if is_offline_reason(problem) else ActionKind.CONFLICT
             return self._action(bad, wish, file, reason=problem)
         hiding = self._hiding(wish.target) if kind is ActionKind.CREATE else None
         if hiding is not None:

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from modelcellar.errors import LibraryBusyError, UsageError
+from modelcellar.failures import failure
 from modelcellar.io.link_health import is_ours
 from modelcellar.io.locking import try_lock
 from modelcellar.link_records import (
@@ -103,16 +104,17 @@ class LinkKeeper:
     def plan_removal(self, rows: Sequence[Link]) -> Plan:
         """Taking these links away, but where an application's disk is away."""
         away = self.offline_apps(rows)
-        apps = {app.name: app for app in self.ledger.apps()}
+        # A row is judged by where it stands; which application it is of does not matter.
+        judge = Judge(App("", "", self.place.root), self.place.root, {})
         actions = []
         for row in removal_order(rows):
-            if row.app in away:
-                actions.append(
-                    Action(ActionKind.SKIP, row.app, row.model_id, row.target, reason=OFFLINE)
-                )
-            else:
-                app = apps.get(row.app, App(row.app, "", row.target.parent))
-                actions.append(Judge(app, self.place.root, {}).unwished(row))
+            skip = partial(
+                Action, ActionKind.SKIP, row.app, row.model_id, row.target, link=row.kind
+            )
+            try:
+                actions.append(skip(reason=OFFLINE) if row.app in away else judge.unwished(row))
+            except OSError as error:
+                actions.append(skip(reason=failure(error).message))
         return Plan(tuple(actions))
 
     def withdraw(self, model_ids: Sequence[str], entry_id: str | None, at: str) -> Applied:
