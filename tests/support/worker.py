@@ -94,6 +94,22 @@ def _create(library: ModelLibrary, _: Sequence[str]) -> object:
     return library.library_id
 
 
+def _restore(library: ModelLibrary, arguments: Sequence[str]) -> object:
+    from modelcellar.model_set import decode_set
+
+    file, *folders = map(Path, arguments)
+    report = library.restore(decode_set(file.read_bytes(), str(file)), folders)
+    return [one.status.value for one in report.results]
+
+
+def _relocate(library: ModelLibrary, arguments: Sequence[str]) -> object:
+    from modelcellar.relocate.relocation import RelocateOptions, relocate
+
+    (target,) = arguments
+    options = RelocateOptions(copy=True)
+    return relocate(library.path, Path(target), settings(library.path), options).switched
+
+
 def _list(library: ModelLibrary, _: Sequence[str]) -> object:
     return library.list_models().total
 
@@ -183,6 +199,8 @@ ACTIONS: dict[str, Callable[[ModelLibrary, Sequence[str]], object]] = {
     "edit": _edit,
     "verify": _verify,
     "rebuild": _rebuild,
+    "restore": _restore,
+    "relocate": _relocate,
     "list": _list,
     "sync": _sync,
     "remove-app": _remove_app,

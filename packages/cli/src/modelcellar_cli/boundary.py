@@ -102,7 +102,7 @@ def exit_code_for(error: "CellarError") -> ExitCode:
             return ExitCode.USAGE
         case errors.ModelNotFoundError() | errors.LibraryNotFoundError():
             return ExitCode.NOT_FOUND
-        case errors.NothingToUndoError():
+        case errors.NothingToUndoError() | errors.LibraryMovedError():
             return ExitCode.NOT_FOUND
         case errors.ContentDamagedError():
             return ExitCode.VERIFICATION_FAILED

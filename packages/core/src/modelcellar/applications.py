@@ -1,6 +1,7 @@
 """The applications that are given links: added, synced, looked after and removed again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +204,16 @@ class Applications:
             applied = self._apply(plan, None if entry is None else entry.id, on_action)
         actions = self._told_servers(apps, applied.actions)
         return SyncReport(apps, actions, applied.failures, entry)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Hold the links, with what a process that died left half-done settled.
+
+        Raises:
+            LibraryBusyError: another process did not let go in time.
+        """
+        with self._links.changing():
+            yield
 
     def links(self, model_id: str | None = None) -> tuple[LinkState, ...]:
         """Every link that is ours, or those of one model, and how each is."""

@@ -1,6 +1,7 @@
 """Where the catalog of a library lies, and how it is opened: made anew when it is damaged."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from modelcellar.search.fts5 import migrate_to_fts5
 from modelcellar.search.index_text import search_text
 from modelcellar.store import Store
 
-__all__ = ["WholeCatalog"]
+__all__ = ["WholeCatalog", "catalog_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class WholeCatalog:
 
 def _open_catalog(store: Store) -> Catalog:
     """Open the catalog, making it anew when it is damaged: the manifests are the truth."""
-    folder = _catalog_folder(store)
+    folder = catalog_folder(store.root, store.library_id)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "catalog.db"
     try:
@@ -80,15 +81,15 @@ def _open_catalog(store: Store) -> Catalog:
     return _opened(path)
 
 
-def _catalog_folder(store: Store) -> Path:
+def catalog_folder(root: Path, library_id: str) -> Path:
     """In the library, unless SQLite could not work there; then in the user's state folder."""
-    folder = store.root / "catalog"
+    folder = root / "catalog"
     # SQLite's WAL needs memory that every process shares, which no network file system has; and
     # its driver takes no path that is not UTF-8.
     is_utf8 = naming.display(str(folder)) == str(folder)
-    if is_utf8 and store.is_writable() and not is_network(store.root):
+    if is_utf8 and os.access(root, os.W_OK) and not is_network(root):
         return folder
-    return state_folder() / "catalogs" / store.library_id
+    return state_folder() / "catalogs" / library_id
 
 
 def _opened(path: Path) -> Catalog:

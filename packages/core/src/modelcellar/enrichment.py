@@ -13,7 +13,7 @@ from modelcellar.manifest import Fact, Manifest
 from modelcellar.origins import Match, Standing
 from modelcellar.records import Confidence, Identity, JsonValue
 
-__all__ = ["enriched", "is_better"]
+__all__ = ["enriched", "is_better", "may_replace"]
 
 _RANK = {Standing.VERIFIED: 3, Standing.CLAIMED: 2, Standing.CANDIDATE: 1, Standing.UNKNOWN: 0}
 _PROVIDERS = ("huggingface", "civitai")
@@ -51,7 +51,7 @@ def enriched(manifest: Manifest, matches: Sequence[Match], *, at: str) -> Manife
                 fact = Fact(
                     value, match.provider, match.fetched_at or at, match.evidence, _sure(match)
                 )
-                if _may_replace(fact, facts.get(name)):
+                if may_replace(fact, facts.get(name)):
                     facts[name] = fact
     found = replace(manifest, identity=identity, facts=facts)
     return manifest if found == manifest else found
@@ -116,7 +116,8 @@ def _fields(match: Match) -> Mapping[str, JsonValue]:
     return fields
 
 
-def _may_replace(new: Fact, old: Fact | None) -> bool:
+def may_replace(new: Fact, old: Fact | None) -> bool:
+    """Whether what one says of a field may take the place of what another said."""
     if old is None:
         return True
     if old.source == new.source:

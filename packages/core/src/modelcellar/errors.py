@@ -6,7 +6,9 @@
     +-- ModelNotFoundError       nothing by that id, prefix, name or digest
     +-- NothingToUndoError       the journal holds no change that can be taken back
     +-- LibraryNotFoundError     the folder is no library
+    +-- LibraryMovedError        the folder was a library that is elsewhere now
     +-- LibraryFormatError       made by a newer version, or its records cannot be read
+    |   +-- NewerLibraryError    the whole library is of a newer version
     +-- LibraryBusyError         another process holds the library
     +-- SourceRefusedError       the file is not taken in, with the reason and the remedy
     +-- ContentDamagedError      a file of the library is missing or not what it was
@@ -30,9 +32,11 @@ __all__ = [
     "HostUnavailableError",
     "LibraryBusyError",
     "LibraryFormatError",
+    "LibraryMovedError",
     "LibraryNotFoundError",
     "ModelNotFoundError",
     "NetworkError",
+    "NewerLibraryError",
     "NothingToUndoError",
     "OfflineError",
     "RateLimitedError",
@@ -97,10 +101,20 @@ class LibraryNotFoundError(CellarError):
     code = "library_not_found"
 
 
+class LibraryMovedError(CellarError):
+    """The folder was a library; its models and its id are at another place now."""
+
+    code = "library_moved"
+
+
 class LibraryFormatError(CellarError):
     """Made by a newer version of modelcellar, or a record cannot be read."""
 
     code = "library_format"
+
+
+class NewerLibraryError(LibraryFormatError):
+    """The library as a whole was made by a newer version of modelcellar."""
 
 
 class LibraryBusyError(CellarError):

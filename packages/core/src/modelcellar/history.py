@@ -105,6 +105,8 @@ def undo(books: Bookkeeper, links: LinkKeeper | None = None) -> JournalEntry:
             books.restore(entry.id, entry.model_ids)
         elif entry.command == "enrich":
             _undo_enrich(books, staging, entry)
+        elif entry.command == "restore":
+            _undo_restore(books, staging, entry)
         elif entry.command == "edit":
             _undo_edit(books, staging, entry)
         if links is not None and links.is_used:
@@ -264,6 +266,18 @@ def _undo_enrich(books: Bookkeeper, staging: Staging, entry: JournalEntry) -> No
             facts = manifests.to_facts(before["facts"])
             identity = manifests.to_identity(before["identity"])
             found.append(replace(now, facts=facts, identity=identity))
+    books.rewrite(staging, found)
+
+
+def _undo_restore(books: Bookkeeper, staging: Staging, entry: JournalEntry) -> None:
+    """Put back what was known and said before a set was brought."""
+    found = []
+    for model_id, before in entry.details["before"].items():
+        if books.store.manifest_path(model_id).exists():
+            now = books.store.read_row(model_id).manifest
+            facts, edits = (manifests.to_facts(before[key]) for key in ("facts", "edits"))
+            identity = manifests.to_identity(before["identity"])
+            found.append(replace(now, facts=facts, edits=edits, identity=identity))
     books.rewrite(staging, found)
 
 

@@ -16,7 +16,7 @@ import apsw
 from modelcellar.errors import LibraryFormatError
 from modelcellar.index_schema import APPLICATION_ID, SqlValue
 
-__all__ = ["DAMAGED", "CatalogFile", "Migration", "disk_errors"]
+__all__ = ["BUSY", "DAMAGED", "CatalogFile", "Migration", "disk_errors"]
 
 DAMAGED = (
     apsw.CorruptError,
@@ -30,6 +30,9 @@ DAMAGED = (
     UnicodeDecodeError,
 )
 """What is raised when the catalog file is no good; the manifests are, so it is made anew."""
+
+BUSY = (apsw.BusyError,)
+"""What is raised when another process did not let go of the file in time."""
 
 CACHE_KIB = 32 << 10
 """SQLite's 2 MiB are less than the pages that a batch of an import touches."""

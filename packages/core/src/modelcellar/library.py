@@ -32,6 +32,7 @@ from modelcellar.reports import (
     Progress,
     PurgeReport,
     RebuildReport,
+    RestoreReport,
     VerifyReport,
 )
 from modelcellar.search.fts5 import rebuild as rebuild_index
@@ -39,6 +40,7 @@ from modelcellar.search.fts5 import rebuild as rebuild_index
 if TYPE_CHECKING:
     from modelcellar.applications import Applications
     from modelcellar.link_records import SyncReport
+    from modelcellar.model_set import ModelSet
     from modelcellar.network.throttling import Wait
 
 __all__ = ["ModelLibrary"]
@@ -340,6 +342,44 @@ class ModelLibrary(LibraryReader):
     def sync(self, app: str | None = None, *, dry_run: bool = False) -> "SyncReport":
         """Give every application, or one, the links it should have; see :attr:`applications`."""
         return self.applications.sync(app, dry_run=dry_run)
+
+    def restore(
+        self,
+        wanted: "ModelSet",
+        folders: Sequence[Path] = (),
+        *,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> RestoreReport:
+        """Bring a set from another machine: what was said of its models, and files, if found.
+
+        Args:
+            wanted: the set; see :func:`modelcellar.model_set.decode_set`.
+            folders: where files of models that are not there may be; they are known by their
+                digests and copied. No host is asked.
+            dry_run: look and compare, write nothing.
+            progress: told how far the reading is.
+
+        Raises:
+            LibraryBusyError: another process did not let go of the library in time.
+        """
+        from modelcellar.io.manager import IoManager
+        from modelcellar.restoring import restore
+
+        def take_in(paths: Sequence[Path], as_one: bool, is_dry: bool) -> ImportReport:
+            return self.import_paths(paths, as_one=as_one, dry_run=is_dry, lookup=False)
+
+        self._read(Catalog.stamp)
+        with self._changing():
+            return restore(
+                self._books,
+                wanted,
+                folders,
+                take_in=take_in,
+                disks=IoManager(self._settings.drive),
+                dry_run=dry_run,
+                progress=progress,
+            )
 
     def rebuild(self) -> RebuildReport:
         """Make the catalog anew from the manifests."""

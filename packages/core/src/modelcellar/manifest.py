@@ -6,15 +6,15 @@ are kept when a manifest is written again, so an older program never loses what 
 
 import codecs
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from modelcellar import naming
 from modelcellar.errors import LibraryFormatError
+from modelcellar.manifest_files import file_document, path_keys, to_files
+from modelcellar.manifest_values import read_digest, read_member, read_optional, read_text
 from modelcellar.records import (
     Confidence,
-    Digests,
     FileFormat,
     FileRecord,
     Finding,
@@ -25,7 +25,6 @@ from modelcellar.records import (
     Security,
 )
 
-_Kind = TypeVar("_Kind", ModelType, FileFormat)
 _SHOWN_APART = frozenset({"name", "format", "summary", "tags", "note"})
 
 __all__ = [
@@ -44,12 +43,6 @@ __all__ = [
 
 FORMAT = 1
 """Format number written into every manifest. A higher number is never rewritten by this version."""
-
-COMPANION = "companion"
-"""The ``role`` of a file that does not count for what the model is."""
-
-MAX_SIZE_BYTES = (1 << 63) - 1
-"""What the catalog's integers hold, and more than any file system does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +101,7 @@ def encode(manifest: Manifest) -> bytes:
             f"this version writes {FORMAT}",
             "Use a newer modelcellar to change this model.",
         )
-    raw_files = {json.dumps(_path_keys(f)): f for f in _dicts(manifest.raw.get("files"))}
+    raw_files = {json.dumps(path_keys(f)): f for f in _dicts(manifest.raw.get("files"))}
     document = {
         **manifest.raw,
         "format": FORMAT,
@@ -118,7 +111,7 @@ def encode(manifest: Manifest) -> bytes:
         "verified_at": manifest.verified_at,
         "damaged_at": manifest.damaged_at,
         "looked_up_at": manifest.looked_up_at,
-        "files": [_file_document(f, raw_files) for f in manifest.files],
+        "files": [file_document(f, raw_files) for f in manifest.files],
         "facts": _facts_document(manifest.facts, _dict(manifest.raw.get("facts"))),
         "edits": _facts_document(manifest.edits, _dict(manifest.raw.get("edits"))),
         "identity": {
@@ -176,17 +169,17 @@ def decode(data: bytes, origin: str) -> Manifest:
             # An escape can spell half a character, which no file and no catalog can hold.
             json.dumps(document, ensure_ascii=False).encode()
         manifest = Manifest(
-            id=_text(document["id"]),
-            content_digest=_optional(_digest, document["content_digest"]),
-            added_at=_text(document["added_at"]),
-            files=_files(document["files"]),
+            id=read_text(document["id"]),
+            content_digest=read_optional(read_digest, document["content_digest"]),
+            added_at=read_text(document["added_at"]),
+            files=to_files(document["files"]),
             facts=to_facts(document.get("facts")),
             edits=to_facts(document.get("edits")),
             identity=to_identity(_dict(document.get("identity"))),
             security=_security(_dict(document.get("security"))),
-            verified_at=_optional(_text, document.get("verified_at")),
-            damaged_at=_optional(_text, document.get("damaged_at")),
-            looked_up_at=_optional(_text, document.get("looked_up_at")),
+            verified_at=read_optional(read_text, document.get("verified_at")),
+            damaged_at=read_optional(read_text, document.get("damaged_at")),
+            looked_up_at=read_optional(read_text, document.get("looked_up_at")),
             raw=document,
         )
         if manifest.is_read != all(file.digests is not None for file in manifest.files):
@@ -215,8 +208,8 @@ def to_record(manifest: Manifest) -> ModelRecord:
         name=text("name") or manifest.id,
         files=manifest.files,
         added_at=manifest.added_at,
-        type=_member(ModelType, text("type"), ModelType.UNKNOWN),
-        format=_member(FileFormat, text("format"), FileFormat.UNKNOWN),
+        type=read_member(ModelType, text("type"), ModelType.UNKNOWN),
+        format=read_member(FileFormat, text("format"), FileFormat.UNKNOWN),
         base_model=text("base_model"),
         family=text("family"),
         summary=text("summary") or "",
@@ -234,70 +227,6 @@ def to_record(manifest: Manifest) -> ModelRecord:
     )
 
 
-def _file_document(
-    file: FileRecord, raw_files: Mapping[str, Mapping[str, JsonValue]]
-) -> dict[str, JsonValue]:
-    keys = naming.to_json_path(file.path)
-    return {
-        **raw_files.get(json.dumps(_path_keys(keys)), {}),
-        **keys,
-        "size_bytes": file.size_bytes,
-        "blake3": file.digests.blake3 if file.digests is not None else None,
-        "sha256": file.digests.sha256 if file.digests is not None else None,
-        "format": file.format.value,
-        **{key: value for key, value in _optional_keys(file).items() if value},
-    }
-
-
-def _optional_keys(file: FileRecord) -> dict[str, JsonValue]:
-    return {
-        "tensor_sha256": file.tensor_sha256,
-        "autov1": file.autov1,
-        "role": COMPANION if file.is_companion else None,
-        "claimed_sha256": file.claimed_sha256,
-        "claimed_by": file.claimed_by,
-    }
-
-
-def _path_keys(entry: Mapping[str, JsonValue]) -> Sequence[JsonValue]:
-    return [entry.get("path"), entry.get("path_hex")]
-
-
-def _files(entries: JsonValue) -> tuple[FileRecord, ...]:
-    files = tuple(_file(entry) for entry in entries)
-    if len({file.path for file in files}) != len(files):
-        raise ValueError("two files have one path")
-    if sum(file.size_bytes for file in files) > MAX_SIZE_BYTES:
-        raise ValueError("the sizes are beyond every file system")
-    return files
-
-
-def _file(entry: Mapping[str, JsonValue]) -> FileRecord:
-    path = naming.from_json_path(entry)
-    if problems := naming.relative_path_problems(path):
-        raise ValueError(f"unsafe path {path!r}: {problems[0].reason}")
-    size_bytes = entry["size_bytes"]
-    if type(size_bytes) is not int or size_bytes < 0:
-        raise ValueError(f"size_bytes {size_bytes!r}")
-    return FileRecord(
-        path=path,
-        size_bytes=size_bytes,
-        digests=_digests(entry["blake3"], entry["sha256"]),
-        format=_member(FileFormat, entry.get("format"), FileFormat.UNKNOWN),
-        tensor_sha256=_optional(_digest, entry.get("tensor_sha256")),
-        autov1=_optional(_text, entry.get("autov1")),
-        is_companion=entry.get("role") == COMPANION,
-        claimed_sha256=_optional(_digest, entry.get("claimed_sha256")),
-        claimed_by=_optional(_text, entry.get("claimed_by")),
-    )
-
-
-def _digests(blake3: JsonValue, sha256: JsonValue) -> Digests | None:
-    if blake3 is None and sha256 is None:
-        return None
-    return Digests(blake3=_digest(blake3), sha256=_digest(sha256))
-
-
 def identity_document(identity: Identity) -> dict[str, JsonValue]:
     """An identity as JSON; :func:`to_identity` reads it."""
     return {
@@ -313,18 +242,18 @@ def identity_document(identity: Identity) -> dict[str, JsonValue]:
 def to_identity(document: Mapping[str, JsonValue]) -> Identity:
     """Read an identity; ``TypeError`` where a value is no text."""
     return Identity(
-        status=_text(document.get("status", "unknown")),
-        provider=_optional(_text, document.get("provider")),
-        repo_id=_optional(_text, document.get("repo_id")),
-        revision=_optional(_text, document.get("revision")),
-        path=_optional(_text, document.get("path")),
-        evidence=_optional(_text, document.get("evidence")),
+        status=read_text(document.get("status", "unknown")),
+        provider=read_optional(read_text, document.get("provider")),
+        repo_id=read_optional(read_text, document.get("repo_id")),
+        revision=read_optional(read_text, document.get("revision")),
+        path=read_optional(read_text, document.get("path")),
+        evidence=read_optional(read_text, document.get("evidence")),
     )
 
 
 def _security(document: Mapping[str, JsonValue]) -> Security:
     details = tuple(str(line) for line in document.get("details", ()))
-    return Security(_text(document.get("verdict", "not_checked")), details)
+    return Security(read_text(document.get("verdict", "not_checked")), details)
 
 
 def _facts_document(
@@ -353,41 +282,21 @@ def to_facts(document: JsonValue) -> dict[str, Fact]:
     return {
         name: Fact(
             entry["value"],
-            _text(entry["source"]),
-            _text(entry["at"]),
-            _optional(_text, entry.get("evidence")),
+            read_text(entry["source"]),
+            read_text(entry["at"]),
+            read_optional(read_text, entry.get("evidence")),
             _confidence(entry.get("sure")),
         )
         for name, entry in _dict(document).items()
     }
 
 
-def _member(kind: type[_Kind], text: JsonValue, default: _Kind) -> _Kind:
-    return kind(text) if text in kind.__members__.values() else default
-
-
 def _confidence(text: JsonValue) -> Confidence | None:
     return Confidence(text) if text in Confidence.__members__.values() else None
 
 
-def _text(value: JsonValue) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
-    return value
-
-
-def _optional(read: Callable[[JsonValue], str], value: JsonValue) -> str | None:
-    return None if value is None else read(value)
-
-
 def _tags(value: JsonValue) -> tuple[str, ...]:
     return tuple(tag for tag in value if isinstance(tag, str)) if isinstance(value, list) else ()
-
-
-def _digest(value: JsonValue) -> str:
-    if not naming.is_digest(_text(value)):
-        raise ValueError(f"{value!r} is not a digest")
-    return str(value)
 
 
 def _dict(value: JsonValue) -> Mapping[str, JsonValue]:

@@ -35,6 +35,7 @@ from modelcellar.store import Store
 
 if TYPE_CHECKING:
     from modelcellar.links.keeper import LinkKeeper
+    from modelcellar.model_set import ModelSet
 
 __all__ = ["LibraryReader"]
 
@@ -165,6 +166,18 @@ class LibraryReader:
     def never_looked_up(self) -> int:
         """How many models somebody who may know has not been asked about yet."""
         return self._read(Catalog.never_looked_up)
+
+    def export(self) -> "ModelSet":
+        """Which models there are, from where, and what the user says of them, for another machine.
+
+        :func:`modelcellar.model_set.encode_set` makes a file of it.
+        """
+        from modelcellar.exporting import export_set
+
+        _, found = self._read(lambda catalog: catalog.page(Filter(), limit=None, offset=0))
+        if not self._links.is_used:
+            return export_set(found, (), ())
+        return export_set(found, self._links.ledger.apps(), self._links.rows().values())
 
     def file_path(self, model: ModelRecord, file: FileRecord) -> Path:
         """Where a file of a model lies. It is write-protected; do not change it."""

@@ -11,8 +11,10 @@ from modelcellar.records import (
     Drive,
     ErrorInfo,
     FileFormat,
+    FileRecord,
     Finding,
     Identity,
+    JournalEntry,
     ModelRecord,
     Security,
 )
@@ -174,6 +176,73 @@ class PurgeReport:
 
     model_ids: tuple[str, ...]
     size_bytes: int
+    dry_run: bool = False
+
+
+class RestoreStatus(StrEnum):
+    """What became of one model of a set.
+
+    ``same``: it is there, and nothing new is known. ``found``: its files are, and a run that is not
+    a dry one would import them. ``failed``: they were, and could not be imported.
+    """
+
+    SAME = "same"
+    CHANGED = "changed"
+    IMPORTED = "imported"
+    FOUND = "found"
+    MISSING = "missing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """One model of a set. ``changed`` are fields that were brought, ``kept`` those that the user
+    has changed since; ``files`` are missing, and ``sources`` say where the model can be had."""
+
+    content_digest: str
+    name: str
+    status: RestoreStatus
+    model_id: str | None = None
+    changed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    files: tuple[FileRecord, ...] = ()
+    sources: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What became of each model of a set; ``entry`` is the change of the journal, if any."""
+
+    results: tuple[RestoreResult, ...]
+    entry: JournalEntry | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RelocateReport:
+    """How the library at ``old`` was moved to ``new``.
+
+    ``how``: ``renamed``, ``copied`` or ``moved before``. ``kept_bytes`` were there from an earlier
+    run, ``damaged`` are files that are not what is on record, ``left`` is what is not of a library
+    and was not copied. ``switched``: ``new`` is the library now.
+    """
+
+    old: str
+    new: str
+    how: str = ""
+    models: int = 0
+    size_bytes: int = 0
+    copied_bytes: int = 0
+    kept_bytes: int = 0
+    damaged: tuple[Damage, ...] = ()
+    left: tuple[str, ...] = ()
+    switched: bool = False
+    old_is_kept: bool = False
+    old_is_marked: bool = False
+    has_links: bool = False
+    """Whether applications of this machine are given links, some of which lead to the old place."""
+    seconds: float = 0.0
     dry_run: bool = False
 
 

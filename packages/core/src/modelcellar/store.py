@@ -84,6 +84,7 @@ class Store:
 
         Raises:
             LibraryBusyError: another process did not let go within the time-out.
+            LibraryMovedError: the library was moved since it was opened.
         """
         held = try_lock(self.root / ".lock", self._lock_timeout_s)
         if held is None:
@@ -92,6 +93,9 @@ class Store:
                 "Wait for it and run the command again.",
             )
         try:
+            if not (self.root / "library.json").exists():
+                # What is changed here now would be seen by nobody.
+                read_library_id(self.root)
             yield
         finally:
             held.release()
