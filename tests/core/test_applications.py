@@ -373,3 +373,20 @@ def test_another_installation_is_not_taken_for_one_whose_disk_is_away(
         filled.applications.add("comfyui", other)
     (tmp_path / "away").rename(comfyui)
     assert counts(filled.sync()) == {"keep": 3}
+
+
+def test_a_lora_of_the_user_that_a1111_would_take_for_ours(
+    filled: ModelLibrary, tmp_path: Path
+) -> None:
+    """A1111 knows LoRAs by their stems: one of that name in any folder stands in the way."""
+    root = tmp_path / "webui"
+    folder = root / "models" / "Lora"
+    (folder / "mine").mkdir(parents=True)
+    (folder / "mine" / "Anime.safetensors").write_text("mine")
+    (folder / "round").symlink_to(folder)
+    filled.applications.add("a1111", root)
+    assert counts(filled.sync()) == {"create": 2, "conflict": 1}
+    assert counts(filled.sync()) == {"keep": 2, "conflict": 1}, "our own are in nobody's way"
+    shutil.rmtree(folder / "mine")
+    assert counts(filled.sync()) == {"keep": 2, "create": 1}
+    assert health(filled) == {"ok": 3}

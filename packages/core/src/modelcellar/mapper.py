@@ -18,7 +18,7 @@ from modelcellar.links.keeper import removal_order
 from modelcellar.links.layouts import wishes_of
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset
-from modelcellar.links.shadows import shadows_of
+from modelcellar.links.shadows import Shadows
 from modelcellar.records import ModelRecord
 
 __all__ = ["AppModels", "apply_plan", "plan_links"]
@@ -68,7 +68,7 @@ def plan_links(
         if model_ids is not None:
             own = [row for row in own if row.model_id in model_ids]
         actions += unplaced
-        shadows = partial(shadows_of, one.preset, one.app.root)
+        shadows = Shadows(one.app, one.preset)
         judging = partial(Judge, one.app, place.root, rows, claims=claims, shadows=shadows)
         actions += _app_actions(one, wishes, own, judging, place)
     return Plan(tuple(actions))
