@@ -274,3 +274,26 @@ class TestCompanions:
         assert {file.path for file in library.get(model.id).files} == {
             *("a.safetensors", "a.preview.png")
         }
+
+
+class TestRecordsOfOtherTools:
+    """Where nobody is asked, what they say is kept as a claim; the bytes are believed first."""
+
+    def imported(self, library: ModelLibrary, folder: Path, sha256: str | None) -> ModelRecord:
+        path = write_safetensors(folder / "thing.safetensors", seed=5)
+        record: dict[str, object] = {"id": 1, "modelId": 2, "model": {"name": "Thing"}}
+        if sha256 is not None:
+            record["files"] = [{"name": path.name, "hashes": {"SHA256": sha256.upper()}}]
+        path.with_suffix(".civitai.info").write_text(json.dumps(record))
+        (model,) = library.import_paths([path], lookup=False).models
+        return model
+
+    def test_a_claim_is_kept(self, library: ModelLibrary, source_folder: Path) -> None:
+        model = self.imported(library, source_folder, None)
+        assert (model.identity.status, model.identity.provider) == ("claimed", "civitai")
+        assert [one.id for one in library.search("source:civitai").models] == [model.id]
+
+    def test_a_record_of_another_file_is_none(
+        self, library: ModelLibrary, source_folder: Path
+    ) -> None:
+        assert self.imported(library, source_folder, "0" * 64).identity.status == "unknown"

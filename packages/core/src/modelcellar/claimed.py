@@ -1,13 +1,22 @@
 """What other tools wrote down about files that nobody has read yet: told, and never believed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from modelcellar.bookkeeping import StagedModel
 from modelcellar.origins import Claim, Standing
 from modelcellar.providers.local_records import claims_for
 from modelcellar.records import FileRecord, Identity
 from modelcellar.sources import Source, SourceFile
 
-__all__ = ["Claims", "claimed_identity", "claims_about", "digest_claim", "unread_record"]
+__all__ = [
+    "Claims",
+    "claimed_identity",
+    "claims_about",
+    "digest_claim",
+    "unread_record",
+    "with_claims",
+]
 
 Claims = Mapping[str, tuple[Claim, ...]]
 """The claims about each file of a source, by its name inside the model."""
@@ -38,6 +47,20 @@ def digest_claim(file: SourceFile, claims: Sequence[Claim]) -> Claim | None:
     """The first claim with a SHA-256 that is not of a file of another size."""
     sizes = (None, file.stamp.size_bytes)
     return next((one for one in claims if one.sha256 and one.size_bytes in sizes), None)
+
+
+def with_claims(model: StagedModel, source: Source) -> StagedModel:
+    """``model`` with the origin that other tools wrote down, where nobody else is asked.
+
+    A record whose SHA-256 is not the file's is about another file.
+    """
+    digests = {file.path: file.known_digests.sha256 for file in model.manifest.files}
+    claims = {
+        path: tuple(one for one in found if one.sha256 in (None, digests[path]))
+        for path, found in claims_about(source).items()
+    }
+    identity = claimed_identity(source, claims)
+    return replace(model, manifest=replace(model.manifest, identity=identity))
 
 
 def claimed_identity(source: Source, claims: Claims) -> Identity:

@@ -1,6 +1,6 @@
-"""A source while its files are being copied, and what is known of them so far."""
+"""Sources while their files are being copied, a window of them at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +8,11 @@ from modelcellar.content import hash_ranges
 from modelcellar.records import CopyJob, HashedFile
 from modelcellar.sources import Source, SourceFile
 
-__all__ = ["Copying"]
+__all__ = ["Copying", "windows"]
+
+WINDOW_SOURCES = 256
+WINDOW_BYTES = 64 << 30
+"""A window ends with either of these; what it digests first is kept from being copied so long."""
 
 
 @dataclass(slots=True)
@@ -43,3 +47,17 @@ class Copying:
             file.check_unchanged()
             hashed.append(found)
         return hashed
+
+
+def windows(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    """So many sources at a time as an import looks at together."""
+    window: list[Source] = []
+    size_bytes = 0
+    for source in sources:
+        window.append(source)
+        size_bytes += source.size_bytes
+        if len(window) >= WINDOW_SOURCES or size_bytes >= WINDOW_BYTES:
+            yield window
+            window, size_bytes = [], 0
+    if window:
+        yield window

@@ -9,7 +9,7 @@ after its copy is published and only while it is still the file that was copied.
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +18,9 @@ from modelcellar import journal
 from modelcellar import manifest as manifests
 from modelcellar.background import BackgroundLookup
 from modelcellar.bookkeeping import Bookkeeper, Outcome, StagedModel
+from modelcellar.claimed import with_claims
 from modelcellar.content import describe, file_records
-from modelcellar.copying import Copying
+from modelcellar.copying import Copying, windows
 from modelcellar.duplicates import Duplicates
 from modelcellar.edits import user_text
 from modelcellar.errors import CellarError, SourceRefusedError
@@ -40,9 +41,6 @@ log = logging.getLogger(__name__)
 BATCH_MODELS = 256
 BATCH_BYTES = 256 << 20
 BATCH_SECONDS = 5.0
-WINDOW_SOURCES = 256
-WINDOW_BYTES = 64 << 30
-"""A window ends with either of these; what it digests first is kept from being copied so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +178,7 @@ class Importer:
 
     def _import_all(self, sources: Sequence[Source], staging: Staging) -> None:
         try:
-            for window in _windows(sources):
+            for window in windows(sources):
                 self._work(window, staging)
         finally:
             # On Ctrl-C too: what is complete is kept, and the interrupt goes on afterwards.
@@ -318,9 +316,10 @@ class Importer:
             model_type=self.options.model_type,
             at=self.books.timestamp(),
         )
-        if self._lookup is not None:
-            found = model.manifest
-            self._lookup.ask(source, model.key, found.files)
+        if self._lookup is None:
+            model = with_claims(model, source)
+        else:
+            self._lookup.ask(source, model.key, model.manifest.files)
         if not self._waiting:
             self._batch_began = time.monotonic()
         self._waiting_bytes += source.size_bytes
@@ -384,16 +383,3 @@ class Importer:
             same_tensors=same,
             content_digest=outcome.manifest.content_digest or "",
         )
-
-
-def _windows(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    window: list[Source] = []
-    size_bytes = 0
-    for source in sources:
-        window.append(source)
-        size_bytes += source.size_bytes
-        if len(window) >= WINDOW_SOURCES or size_bytes >= WINDOW_BYTES:
-            yield window
-            window, size_bytes = [], 0
-    if window:
-        yield window
