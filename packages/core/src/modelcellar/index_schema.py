@@ -91,9 +91,13 @@ CREATE TABLE known_words (
     ending TEXT NOT NULL GENERATED ALWAYS AS (substr(word, -2)) STORED
 ) WITHOUT ROWID;
 CREATE INDEX known_words_ending ON known_words (ending);
+CREATE INDEX model_fields_numbers ON model_fields (model, size_bytes, parameter_count);
 """
 """``kinds``: type and format as words of the search index, which is quicker than a look at each
 match. U+E000 is a private character that the tokenizer takes for a letter and nobody types.
+
+``model_fields_numbers``: sizes of a million models that are looked up one by one; by themselves
+they fit into the page cache, with all the fields they do not.
 
 ``known_words``: what "did you mean" chooses from. Words of models that are gone stay in there until
 the index is built anew.

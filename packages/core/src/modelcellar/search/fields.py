@@ -18,6 +18,7 @@ from modelcellar.search.words import segments
 __all__ = [
     "FIELDS",
     "KINDS",
+    "NUMBERS",
     "SORTS",
     "TEXT_COLUMNS",
     "Condition",
@@ -249,6 +250,9 @@ _TYPES = {
     "ti": ("embedding",),
     "unet": ("diffusion_model",),
 }
+NUMBERS = frozenset({"size", "params"})
+"""Fields that an index of their own answers, ``model_fields_numbers``."""
+
 KINDS: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "type": ("t", _TYPES),
     "format": ("f", _FORMATS),

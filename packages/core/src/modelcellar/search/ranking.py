@@ -9,7 +9,7 @@ from itertools import islice
 import apsw
 
 from modelcellar.search.conditions import conditions_of
-from modelcellar.search.fields import SqlValue
+from modelcellar.search.fields import KINDS, NUMBERS, TEXT_COLUMNS, SqlValue
 from modelcellar.search.found import Found
 from modelcellar.search.fts5 import COLUMNS, MAX_PREFIX
 from modelcellar.search.parser import Query, Term, usable
@@ -66,8 +66,10 @@ def matches_of(query: Query, now: datetime) -> Matches | None:
     # CROSS JOIN: the words come first, and each match is looked up by its number.
     where = " AND ".join(sql for sql, _ in conditions[0])
     values = [value for _, some in conditions[0] for value in some]
+    asked = {found.field for found, _ in query.alternatives[0].conditions} - KINDS.keys()
+    index = "INDEXED BY model_fields_numbers" if asked <= NUMBERS | TEXT_COLUMNS.keys() else ""
     return Matches(
-        "models_fts CROSS JOIN model_fields v ON v.model = models_fts.rowid",
+        f"models_fts CROSS JOIN model_fields v {index} ON v.model = models_fts.rowid",
         f"models_fts MATCH ? AND {where}",
         (expression, *values),
     )
