@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.command import CommandResult, run_cellar
 from tests.support.fake_hub import FakeHub
 from tests.support.filesystems import Mounts, require_mounts
+
+# Tests run beside others, so how long one example took says nothing about the code.
+settings.register_profile(
+    "beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("beside others")
 
 LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
 CLEARED_PREFIXES = ("MODELCELLAR_", "HF_", "HUGGINGFACE_", "XDG_")
