@@ -19,7 +19,7 @@ from modelcellar.io.validator import raise_errors, validate_mapping_target
 from modelcellar.layout import make_folders
 from modelcellar.links.ledger import ledger_folder
 from modelcellar.relocate import switching
-from modelcellar.relocate.inventory import Inventory, take_inventory
+from modelcellar.relocate.inventory import Inventory, not_arrived, take_inventory
 from modelcellar.relocate.transfer import STAGED, Transfer, remaining_bytes
 from modelcellar.reports import Progress, RelocateReport
 from modelcellar.store import Store
@@ -169,6 +169,11 @@ def _after(
             switching.finish(target)
     marked = switching.is_moved(root, target)
     report = replace(report, old_is_kept=root.exists(), old_is_marked=marked)
+    if report.how == "moved before" and options.delete_old and marked:
+        # What the earlier run found is not known any more.
+        inventory = take_inventory(root)
+        damaged = tuple(not_arrived(inventory, root, target))
+        report = replace(report, left=inventory.left, damaged=damaged)
     if not (report.switched and options.delete_old and marked) or options.dry_run:
         return report
     if report.left or report.damaged:
