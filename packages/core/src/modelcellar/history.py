@@ -1,5 +1,6 @@
 """Removing models, and taking back the last change."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -23,6 +24,8 @@ from modelcellar.reports import PurgeReport
 from modelcellar.store import Staging
 
 __all__ = ["edit_model", "last_change", "purge", "removal_of", "remove_models", "undo"]
+
+log = logging.getLogger(__name__)
 
 
 def edit_model(books: Bookkeeper, model_id: str, changes: EditChanges) -> Manifest:
@@ -98,7 +101,8 @@ def undo(books: Bookkeeper, links: LinkKeeper | None = None) -> JournalEntry:
         if entry.command == "import":
             _undo_import(books, entry, links)
         elif entry.command == "dedupe":
-            dedupe.take_back(entry.id)
+            for path in dedupe.take_back(entry.id)[1]:
+                log.warning("%s: not taken back: something else is there now", path)
         elif entry.command == "adopt":
             _undo_adoption(books, entry, links)
         elif entry.command == "remove":
