@@ -199,6 +199,36 @@ def test_an_application_that_is_away_is_removed_only_on_request(
     assert filled.applications.links() == ()
 
 
+def test_what_was_forgotten_is_known_again_after_undo(
+    filled: ModelLibrary, comfyui: Path, tmp_path: Path
+) -> None:
+    before = tree(comfyui)
+    filled.applications.add("comfyui", comfyui)
+    filled.sync()
+    comfyui.rename(tmp_path / "away")
+    filled.applications.remove("comfyui", forget=True)
+    assert filled.undo().command == "app remove"
+    (tmp_path / "away").rename(comfyui)
+    assert health(filled) == {"ok": 3}
+    filled.applications.remove("comfyui")
+    assert tree(comfyui).keys() == before.keys()
+
+
+def test_undo_of_a_removal_waits_for_the_disk_and_changes_nothing(
+    filled: ModelLibrary, comfyui: Path, tmp_path: Path
+) -> None:
+    filled.applications.add("comfyui", comfyui)
+    filled.sync()
+    filled.applications.remove("comfyui")
+    comfyui.rename(tmp_path / "away")
+    with pytest.raises(UsageError, match="comfyui is not there"):
+        filled.undo()
+    assert filled.applications.list() == ()
+    (tmp_path / "away").rename(comfyui)
+    assert filled.undo().command == "app remove"
+    assert health(filled) == {"ok": 3}
+
+
 def test_a_library_whose_disk_is_away_is_no_empty_library(
     filled: ModelLibrary, comfyui: Path, tmp_path: Path
 ) -> None:

@@ -142,7 +142,8 @@ class LinkKeeper:
             as :meth:`take_back`.
         """
         if entry.command == "app remove":
-            self.ledger.add_app(app_from_json(entry.details["app"]))
+            self._put_on_the_list(entry, at)
+            return
         self.take_back(entry, at)
         if entry.command == "app add":
             before = entry.details["before"]
@@ -157,6 +158,22 @@ class LinkKeeper:
                     ]
                     self._move(now, was, rows)
                 self.ledger.add_app(was)
+
+    def _put_on_the_list(self, entry: JournalEntry, at: str) -> None:
+        """Undo the removal of an application."""
+        app = app_from_json(entry.details["app"])
+        self.ledger.add_app(app)
+        if entry.details.get("forgotten", False):
+            # Its folder was away, and nothing in there was touched.
+            known = {row.target for row in self.ledger.links()}
+            links = [change.link for change in self.ledger.changes(entry.id)]
+            self.ledger.made([link for link in links if link.target not in known])
+            return
+        try:
+            self.take_back(entry, at)
+        except UsageError:
+            self.ledger.remove_app(app.name)
+            raise
 
     def follow(self, old: App, new: App) -> None:
         """Find the links of an application again whose folder was moved; in :meth:`changing`.
