@@ -16,6 +16,7 @@ __all__ = ["OFFLINE", "SOURCE_GONE", "Judge", "SourceFile", "is_offline", "is_of
 OFFLINE = f"the folder of the application is not there{OFFLINE_ENDING}"
 SOURCE_GONE = "the library's file is missing; see: cellar verify"
 LAST_COPY = "the library's file is gone, and this may be the last there is of it"
+NEEDED = "a model that is not ours there consists of it as well by now"
 LINK_OF_OTHERS = "leads to the model already, and is not of this application's links"
 
 
@@ -55,6 +56,7 @@ class Judge:
         claims: what is going to be made at places, for which application; shared by all judges of
             a plan, because two applications may have one folder of models.
         shadows: where else the application would find the name of a target.
+        needed: whether a file that is not ours names a link, which then stays.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Judge:
         leaving: Iterable[Link] = (),
         claims: dict[tuple[str, str], Link] | None = None,
         shadows: Callable[[Path], Iterable[Path]] = lambda _: (),
+        needed: Callable[[Link], bool] = lambda _: False,
     ) -> None:
         self._app = app
         self._root = root
@@ -73,6 +76,7 @@ class Judge:
         self._leaving = {caseless(str(row.target)): _inode(row.target) for row in leaving}
         self._claims = {} if claims is None else claims
         self._shadows = shadows
+        self._needed = needed
         self._destinations = Destinations(root)
 
     def wished(self, wish: Wish, file: SourceFile) -> Action:
@@ -121,9 +125,9 @@ class Judge:
             reason, kind = "is not ours any more", ActionKind.SKIP
         elif health is LinkHealth.OFFLINE or _may_be_last(row, health):
             reason = OFFLINE if health is LinkHealth.OFFLINE else LAST_COPY
-            return Action(
-                ActionKind.SKIP, row.app, row.model_id, row.target, link=row.kind, reason=reason
-            )
+            return _left(row, reason)
+        elif not _leads_nowhere(row, health) and self._needed(row):
+            return _left(row, NEEDED)
         return Action(
             kind, row.app, row.model_id, row.target, link=row.kind, reason=reason, old=row
         )
@@ -227,6 +231,14 @@ class Judge:
             row=row,
             old=old,
         )
+
+
+def _left(row: Link, reason: str) -> Action:
+    return Action(ActionKind.SKIP, row.app, row.model_id, row.target, link=row.kind, reason=reason)
+
+
+def _leads_nowhere(row: Link, health: LinkHealth) -> bool:
+    return row.kind is LinkKind.SYMLINK and health is LinkHealth.SOURCE_GONE
 
 
 def _is_of(row: Link, file: SourceFile) -> bool:

@@ -1,7 +1,7 @@
 """Keeps the links of one library on this machine: one process at a time, undone when asked."""
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -105,7 +105,8 @@ class LinkKeeper:
         """Taking these links away, but where an application's disk is away."""
         away = self.offline_apps(rows)
         # A row is judged by where it stands; which application it is of does not matter.
-        judge = Judge(App("", "", self.place.root), self.place.root, {})
+        app, needed = App("", "", self.place.root), _Needs(self)
+        judge = Judge(app, self.place.root, {}, needed=needed)
         actions = []
         for row in removal_order(rows):
             skip = partial(
@@ -269,6 +270,32 @@ class LinkKeeper:
         for folder in {intent.target.parent for intent in intents}:
             for left in folder.glob(".modelcellar-*.partial"):
                 left.unlink(missing_ok=True)
+
+
+class _Needs:
+    """Whether links of any application are needed by others; each is looked at once."""
+
+    def __init__(self, keeper: LinkKeeper) -> None:
+        self._keeper = keeper
+        self._by_app: dict[str, Callable[[Link], bool]] = {}
+
+    def __call__(self, link: Link) -> bool:
+        if link.app not in self._by_app:
+            self._by_app[link.app] = self._of(link.app)
+        return self._by_app[link.app](link)
+
+    def _of(self, name: str) -> Callable[[Link], bool]:
+        # Not for those who only ask which links there are: a search, say.
+        from modelcellar.links.needed import Needed
+        from modelcellar.links.presets import load_preset
+
+        keeper = self._keeper
+        app = next((one for one in keeper.ledger.apps() if one.name == name), None)
+        layout = ""
+        with suppress(UsageError):  # the preset is gone
+            layout = load_preset(app.preset).layout if app is not None else ""
+        root = app.root if app is not None else keeper.place.root
+        return Needed(root, layout, keeper.rows, keeper.place.root)
 
 
 def removal_order(rows: Sequence[Link]) -> list[Link]:
