@@ -12,8 +12,10 @@ import pytest
 from modelcellar.config import Settings
 from modelcellar.library import ModelLibrary
 from modelcellar.link_records import LinkKind
+from modelcellar.records import EditChanges, ModelType
 from modelcellar.reports import AdoptReport, ImportStatus
 from tests.support.filesystems import JOURNALLING, MIB, Mounts
+from tests.support.installations import LORAS, write_comfyui
 from tests.support.models import (
     write_hub_cache,
     write_picture,
@@ -82,6 +84,24 @@ def test_a_collection_comes_in_and_goes_out_and_is_what_it_was(
     if kind == "ext4":
         assert list((library.path / "trash").iterdir()) == []
         assert (folder / "loras" / "lora.safetensors").stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("kind", JOURNALLING)
+def test_what_was_adopted_in_an_application_is_there_already(
+    kind: str, on_disk: Callable[[str], ModelLibrary]
+) -> None:
+    library = on_disk(kind)
+    comfyui = write_comfyui(library.path.parent / "ComfyUI")
+    for seed, name in enumerate(("one", "two")):
+        write_safetensors(comfyui / LORAS / f"{name}.safetensors", seed=seed, size_bytes=MIB)
+    before = tree(comfyui)
+    for model in library.adopt([comfyui]).models:
+        library.edit(model.id, EditChanges(model_type=ModelType.LORA))
+    library.applications.add("comfyui", comfyui)
+    report = library.sync()
+    assert [one.action.value for one in report.actions] == ["keep", "keep"]
+    library.applications.remove("comfyui")
+    assert tree(comfyui) == before
 
 
 @pytest.mark.parametrize("kind", JOURNALLING)

@@ -3,9 +3,11 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelcellar.io.extents import data_key
 from modelcellar.io.link_health import is_ours
 from modelcellar.link_records import Action, ActionKind, App, Link, LinkHealth, LinkKind, Wish
 from modelcellar.links.destinations import OFFLINE_ENDING, Destinations
@@ -18,6 +20,7 @@ SOURCE_GONE = "the library's file is missing; see: cellar verify"
 LAST_COPY = "the library's file is gone, and this may be the last there is of it"
 NEEDED = "a model that is not ours there consists of it as well by now"
 LINK_OF_OTHERS = "leads to the model already, and is not of this application's links"
+CLONE_OF_OTHERS = "shares all its data with the model already, and is not of these links"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,8 @@ class Judge:
             leads_to = _stat(wish.target)
             if leads_to is not None and os.path.samestat(leads_to, source):
                 return self._action(ActionKind.KEEP, wish, file, reason=LINK_OF_OTHERS)
+            if _shares_data(wish.target, self._root / file.source):
+                return self._action(ActionKind.KEEP, wish, file, reason=CLONE_OF_OTHERS)
         reason = f"{_kind_of(found)} that is not ours is there"
         return self._action(ActionKind.CONFLICT, wish, file, reason=reason)
 
@@ -280,6 +285,16 @@ def _kind_of(found: os.stat_result | None) -> str:
 def _inode(path: Path) -> tuple[int, int] | tuple[()]:
     found = _lstat(path)
     return () if found is None else (found.st_dev, found.st_ino)
+
+
+def _shares_data(path: Path, source: Path) -> bool:
+    """Whether the disk tells that a file is a clone of the library's, as after an adoption."""
+    if not path.is_file():
+        return False
+    with suppress(OSError):  # it may not be read
+        key = data_key(path)
+        return key is not None and key == data_key(source)
+    return False
 
 
 def _lstat(path: Path | str) -> os.stat_result | None:
