@@ -229,6 +229,23 @@ def test_undo_of_a_removal_waits_for_the_disk_and_changes_nothing(
     assert health(filled) == {"ok": 3}
 
 
+@pytest.mark.parametrize("kind", [LinkKind.SYMLINK, LinkKind.HARDLINK, LinkKind.COPY])
+def test_the_librarys_own_file_is_no_link_of_ours(
+    filled: ModelLibrary, comfyui: Path, kind: LinkKind
+) -> None:
+    """The user made the folder a link to one of the library: its files are under our names."""
+    filled.applications.add("comfyui", comfyui, link=kind)
+    filled.sync()
+    shutil.rmtree(comfyui / LORAS)
+    model = filled.get("flat")
+    file = filled.file_path(model, model.files[0])
+    (comfyui / LORAS).symlink_to(file.parent)
+    file.parent.chmod(0o755)  # others than root could not remove it anyway
+    filled.applications.remove("comfyui")
+    assert file.is_file()
+    assert filled.verify().ok == 3
+
+
 def test_a_library_whose_disk_is_away_is_no_empty_library(
     filled: ModelLibrary, comfyui: Path, tmp_path: Path
 ) -> None:
