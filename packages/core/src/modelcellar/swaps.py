@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,7 +89,8 @@ class SwapRecord:
                 self._write({"undone": number})
             raise  # else it is the old file, which the next run puts back
         hashing.sync_folder(target.parent)
-        self._write({"done": number})
+        with suppress(OSError):  # it is done, and who settles it sees that
+            self._write({"done": number})
 
     def settle(self) -> list[Path]:
         """Take back what was begun and cut short; returns what had to be left, to be looked at."""
