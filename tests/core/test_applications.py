@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from modelcellar.library import ModelLibrary
 from modelcellar.link_records import LinkKind, SyncReport
 from modelcellar.links.ledger import ledger_folder
 from modelcellar.records import EditChanges, ModelType
+from tests.support.filesystems import MIB, Mounts
 from tests.support.installations import LORAS, import_loras, write_comfyui
 from tests.support.trees import tree
 
@@ -244,6 +246,30 @@ def test_the_librarys_own_file_is_no_link_of_ours(
     filled.applications.remove("comfyui")
     assert file.is_file()
     assert filled.verify().ok == 3
+
+
+def test_links_that_cannot_be_taken_away_are_told_of_and_not_made_again(
+    filled: ModelLibrary, mounts: Mounts, caplog: pytest.LogCaptureFixture
+) -> None:
+    volume = mounts.tmpfs(MIB)
+    comfyui = write_comfyui(volume / "ComfyUI")
+    filled.applications.add("comfyui", comfyui)
+    filled.sync()
+    before = tree(comfyui)
+    subprocess.run(["mount", "-o", "remount,ro", volume], check=True)
+    filled.remove("flat")
+    (message,) = caplog.messages
+    assert "flat.safetensors: the link stays: " in message
+    caplog.clear()
+    filled.undo()
+    assert len(filled.applications.remove("comfyui").failures) == 3
+    filled.undo()
+    # Nothing is said of what is as it was.
+    assert caplog.messages == []
+    assert health(filled) == {"ok": 3}
+    subprocess.run(["mount", "-o", "remount,rw", volume], check=True)
+    assert tree(comfyui) == before
+    assert counts(filled.sync()) == {"keep": 3}
 
 
 def test_a_library_whose_disk_is_away_is_no_empty_library(

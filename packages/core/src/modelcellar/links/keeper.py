@@ -122,7 +122,10 @@ class LinkKeeper:
         """Take the links of these models away; within :meth:`changing`."""
         rows = [row for one in model_ids for row in self.ledger.links(model_id=one)]
         plan = self.plan_removal(rows)
-        return apply_plan(plan, self.ledger, self.place.root, entry_id=entry_id, at=at)
+        applied = apply_plan(plan, self.ledger, self.place.root, entry_id=entry_id, at=at)
+        for action, error in applied.failures:
+            log.warning("%s: the link stays: %s", action.target, error.message)
+        return applied
 
     def is_in_force(self, entry: JournalEntry) -> bool:
         """Whether an entry of the journal changed links on this machine that can be taken back."""
@@ -218,6 +221,8 @@ class LinkKeeper:
             if change.link.app in away:
                 continue  # the model comes back all the same, and its links with the next sync
             link = change.link
+            if not change.made and self._stands(link, rows.get(link.target)):
+                continue  # it could not be taken away
             if not change.made:
                 actions.append(self._again(link, change.content))
                 rows.pop(link.target, None)
@@ -228,6 +233,14 @@ class LinkKeeper:
         for wanted, action in zip(plan.actions, applied.actions, strict=True):
             if action.action is not wanted.action:
                 log.warning("%s: not taken back: %s", action.target, action.reason)
+
+    def _stands(self, link: Link, row: Link | None) -> bool:
+        """Whether a link that was to go is there and in the ledger as it was."""
+        if row is None or replace(row, made_at=link.made_at) != link:
+            return False
+        with suppress(OSError):
+            return is_ours(row, self.place.root) is LinkHealth.OK
+        return False
 
     def _again(self, link: Link, content: bytes | None) -> Action:
         source = self.place.root / link.source if link.kind is not LinkKind.GENERATED else None
