@@ -209,6 +209,19 @@ def test_a_link_that_somebody_replaced_is_theirs(tmp_path: Path) -> None:
     assert b.read_bytes() == b"theirs"
 
 
+def test_a_folder_that_is_reached_by_two_ways_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "real" / "d"
+    keep, b = filled(folder / "a", 1), filled(folder / "b", 1)
+    os.link(keep, folder / "a2")
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(folder)
+    report = run(folder, tmp_path / "link" / "d", Path(), Path("..", "d"), link=HARDLINK)
+    assert (kinds(report), report.reclaims_bytes, report.files) == (["link"], 3 * MIB, 2)
+    assert take_last_back() == ([b], [])
+
+
 def test_undo_tells_of_what_it_left(
     library: ModelLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
