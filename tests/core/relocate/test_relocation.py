@@ -28,6 +28,7 @@ from modelcellar.reports import Progress, RelocateReport
 from modelcellar.store import Store
 from tests.support.doctor import Doctor
 from tests.support.filesystems import JOURNALLING, MIB, Mounts
+from tests.support.installations import write_comfyui
 from tests.support.models import write_diffusers_folder, write_gguf, write_safetensors
 from tests.support.trees import tree
 
@@ -472,6 +473,14 @@ def test_the_old_place_is_deleted_on_request(
     assert not report.old_is_kept
     assert not (tmp_path / "a").exists()
     assert_whole(tmp_path / "b", settings)
+
+
+def test_a_later_run_tells_of_links_too(root: Path, settings: Settings, tmp_path: Path) -> None:
+    app = write_comfyui(tmp_path / "ComfyUI")
+    with open_at(root, settings) as library:
+        library.applications.add("comfyui", app)
+    assert relocate(root, tmp_path / "new", settings, COPY).has_links
+    assert relocate(root, tmp_path / "new", settings, RelocateOptions(delete_old=True)).has_links
 
 
 def test_strangers_are_not_deleted_by_a_later_run(

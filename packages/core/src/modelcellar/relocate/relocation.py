@@ -16,7 +16,7 @@ from modelcellar.io.manager import IoManager
 from modelcellar.io.surroundings import nearest_existing
 from modelcellar.io.trees import remove_tree
 from modelcellar.io.validator import raise_errors, validate_mapping_target
-from modelcellar.layout import make_folders
+from modelcellar.layout import make_folders, read_library_id
 from modelcellar.links.ledger import ledger_folder
 from modelcellar.relocate import switching
 from modelcellar.relocate.inventory import Inventory, not_arrived, take_inventory
@@ -164,7 +164,8 @@ def _after(
 ) -> RelocateReport:
     """What is left to do once the new place is the library."""
     if report.how == "moved before":
-        report = replace(report, switched=True)
+        has_links = (ledger_folder(read_library_id(target)) / "links.db").exists()
+        report = replace(report, switched=True, has_links=has_links)
         if not options.dry_run:
             switching.finish(target)
     marked = switching.is_moved(root, target)
