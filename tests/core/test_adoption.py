@@ -135,6 +135,26 @@ def test_a_hard_link_keeps_the_permissions_that_it_has(
     assert ours.parent.stat().st_mode & 0o777 == 0o555
 
 
+def test_notes_that_a_program_rewrites_damage_no_model(
+    library: ModelLibrary, source_folder: Path
+) -> None:
+    """As extensions of A1111 do, in place, with the notes beside a LoRA."""
+    path = write_safetensors(source_folder / "a.safetensors", seed=1)
+    note = source_folder / "a.json"
+    note.write_text('{"a": 1}')
+    (model,) = library.adopt([source_folder], link=LinkKind.HARDLINK).models
+    assert [file.path for file in model.files] == ["a.json", "a.safetensors"]
+    assert path.stat().st_nlink == 2
+    note.write_text('{"a": "another note"}')
+    assert library.verify(unread=True).first_read == (model.id,)
+    assert library.verify().ok == 1
+    # The old note is all that is there of it.
+    entry = library.undo()
+    kept = library.path / "trash" / entry.id / model.id / "a.json"
+    assert kept.read_text() == '{"a": 1}'
+    assert note.read_text() == '{"a": "another note"}'
+
+
 def test_a_model_whose_original_is_gone_goes_to_the_trash(
     library: ModelLibrary, source_folder: Path
 ) -> None:
