@@ -157,11 +157,12 @@ def _is_in_force(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | Non
     if entry.command == "dedupe":
         return dedupe.is_in_force(entry)
     is_there = any(books.store.manifest_path(one).exists() for one in entry.model_ids)
+    in_trash = any(books.store.is_in_trash(entry.id, one) for one in entry.model_ids)
     if entry.command == "remove":
-        in_trash = any(books.store.is_in_trash(entry.id, one) for one in entry.model_ids)
         # A process that died may have come as far as the links.
         return in_trash or (is_there and links is not None and links.is_in_force(entry))
-    return is_there
+    # In the trash by its own id is what an undo took out that died before it said so.
+    return is_there or in_trash
 
 
 def _links_held(links: LinkKeeper | None) -> AbstractContextManager[None]:
