@@ -101,12 +101,17 @@ class LinkKeeper:
             if is_offline(app, [row for row in rows if row.app == app.name])
         )
 
-    def plan_removal(self, rows: Sequence[Link]) -> Plan:
-        """Taking these links away, but where an application's disk is away."""
+    def plan_removal(
+        self, rows: Sequence[Link], needed: Callable[[Link], bool] | None = None
+    ) -> Plan:
+        """Taking these links away, but where an application's disk is away.
+
+        ``needed``: whether others need a link, where that is asked in several calls.
+        """
         away = self.offline_apps(rows)
         # A row is judged by where it stands; which application it is of does not matter.
-        app, needed = App("", "", self.place.root), _Needs(self)
-        judge = Judge(app, self.place.root, {}, needed=needed)
+        app = App("", "", self.place.root)
+        judge = Judge(app, self.place.root, {}, needed=needed or _Needs(self))
         actions = []
         for row in removal_order(rows):
             skip = partial(
@@ -217,6 +222,7 @@ class LinkKeeper:
                 "Mount its disk and run the command again.",
             )
         actions: list[Action] = []
+        needed = _Needs(self)
         for change in reversed(changes):
             if change.link.app in away:
                 continue  # the model comes back all the same, and its links with the next sync
@@ -227,7 +233,7 @@ class LinkKeeper:
                 actions.append(self._again(link, change.content))
                 rows.pop(link.target, None)
             elif link.target in rows:
-                actions += self.plan_removal([rows.pop(link.target)]).actions
+                actions += self.plan_removal([rows.pop(link.target)], needed).actions
         plan = Plan(tuple(actions))
         applied = apply_plan(plan, self.ledger, self.place.root, entry_id=None, at=at)
         for wanted, action in zip(plan.actions, applied.actions, strict=True):
