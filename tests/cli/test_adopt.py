@@ -57,6 +57,23 @@ def test_twins_are_told_of(cellar: Cellar, tmp_path: Path) -> None:
     assert "2 adopted models read for the first time" in told.stdout
 
 
+def test_what_was_written_into_before_it_was_read_is_adopted_anew(
+    cellar: Cellar, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    path = write_safetensors(tmp_path / "a" / "a.safetensors", fill=1, size_bytes=100_000)
+    [old] = cellar("adopt", "-q", "--link", "hardlink", path.parent).stdout.split()
+    write_safetensors(path, fill=2, size_bytes=200_000)  # in place
+    told = cellar("adopt", "--finish", check=False)
+    assert told.exit_code == 6
+    said = told.stdout + told.stderr
+    assert "cellar remove MODEL" in said
+    assert "mends the model" not in said
+    cellar("remove", old)
+    cellar("adopt", path.parent)
+    assert "1 model checked, 1 ok" in cellar("adopt", "--finish").stdout
+
+
 def test_names_that_are_not_utf8(cellar: Cellar, tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()

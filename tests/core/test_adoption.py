@@ -12,8 +12,10 @@ import pytest
 from modelcellar.config import Settings
 from modelcellar.library import ModelLibrary
 from modelcellar.link_records import LinkKind
+from modelcellar.records import EditChanges, ModelType
 from modelcellar.reports import AdoptReport, ImportStatus
 from tests.support.filesystems import JOURNALLING, MIB, Mounts
+from tests.support.installations import LORAS, write_comfyui
 from tests.support.models import (
     write_hub_cache,
     write_picture,
@@ -85,6 +87,24 @@ def test_a_collection_comes_in_and_goes_out_and_is_what_it_was(
 
 
 @pytest.mark.parametrize("kind", JOURNALLING)
+def test_what_was_adopted_in_an_application_is_there_already(
+    kind: str, on_disk: Callable[[str], ModelLibrary]
+) -> None:
+    library = on_disk(kind)
+    comfyui = write_comfyui(library.path.parent / "ComfyUI")
+    for seed, name in enumerate(("one", "two")):
+        write_safetensors(comfyui / LORAS / f"{name}.safetensors", seed=seed, size_bytes=MIB)
+    before = tree(comfyui)
+    for model in library.adopt([comfyui]).models:
+        library.edit(model.id, EditChanges(model_type=ModelType.LORA))
+    library.applications.add("comfyui", comfyui)
+    report = library.sync()
+    assert [one.action.value for one in report.actions] == ["keep", "keep"]
+    library.applications.remove("comfyui")
+    assert tree(comfyui) == before
+
+
+@pytest.mark.parametrize("kind", JOURNALLING)
 def test_no_space_is_taken_and_the_digests_are_made_later(
     kind: str, on_disk: Callable[[str], ModelLibrary]
 ) -> None:
@@ -113,6 +133,26 @@ def test_a_hard_link_keeps_the_permissions_that_it_has(
     library.undo()
     assert path.stat().st_mode & 0o777 == 0o664
     assert ours.parent.stat().st_mode & 0o777 == 0o555
+
+
+def test_notes_that_a_program_rewrites_damage_no_model(
+    library: ModelLibrary, source_folder: Path
+) -> None:
+    """As extensions of A1111 do, in place, with the notes beside a LoRA."""
+    path = write_safetensors(source_folder / "a.safetensors", seed=1)
+    note = source_folder / "a.json"
+    note.write_text('{"a": 1}')
+    (model,) = library.adopt([source_folder], link=LinkKind.HARDLINK).models
+    assert [file.path for file in model.files] == ["a.json", "a.safetensors"]
+    assert path.stat().st_nlink == 2
+    note.write_text('{"a": "another note"}')
+    assert library.verify(unread=True).first_read == (model.id,)
+    assert library.verify().ok == 1
+    # The old note is all that is there of it.
+    entry = library.undo()
+    kept = library.path / "trash" / entry.id / model.id / "a.json"
+    assert kept.read_text() == '{"a": 1}'
+    assert note.read_text() == '{"a": "another note"}'
 
 
 def test_a_model_whose_original_is_gone_goes_to_the_trash(

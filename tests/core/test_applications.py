@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from modelcellar.library import ModelLibrary
 from modelcellar.link_records import LinkKind, SyncReport
 from modelcellar.links.ledger import ledger_folder
 from modelcellar.records import EditChanges, ModelType
+from tests.support.filesystems import MIB, Mounts
 from tests.support.installations import LORAS, import_loras, write_comfyui
 from tests.support.trees import tree
 
@@ -197,6 +199,77 @@ def test_an_application_that_is_away_is_removed_only_on_request(
     filled.applications.remove("comfyui", forget=True)
     assert filled.applications.list() == ()
     assert filled.applications.links() == ()
+
+
+def test_what_was_forgotten_is_known_again_after_undo(
+    filled: ModelLibrary, comfyui: Path, tmp_path: Path
+) -> None:
+    before = tree(comfyui)
+    filled.applications.add("comfyui", comfyui)
+    filled.sync()
+    comfyui.rename(tmp_path / "away")
+    filled.applications.remove("comfyui", forget=True)
+    assert filled.undo().command == "app remove"
+    (tmp_path / "away").rename(comfyui)
+    assert health(filled) == {"ok": 3}
+    filled.applications.remove("comfyui")
+    assert tree(comfyui).keys() == before.keys()
+
+
+def test_undo_of_a_removal_waits_for_the_disk_and_changes_nothing(
+    filled: ModelLibrary, comfyui: Path, tmp_path: Path
+) -> None:
+    filled.applications.add("comfyui", comfyui)
+    filled.sync()
+    filled.applications.remove("comfyui")
+    comfyui.rename(tmp_path / "away")
+    with pytest.raises(UsageError, match="comfyui is not there"):
+        filled.undo()
+    assert filled.applications.list() == ()
+    (tmp_path / "away").rename(comfyui)
+    assert filled.undo().command == "app remove"
+    assert health(filled) == {"ok": 3}
+
+
+@pytest.mark.parametrize("kind", [LinkKind.SYMLINK, LinkKind.HARDLINK, LinkKind.COPY])
+def test_the_librarys_own_file_is_no_link_of_ours(
+    filled: ModelLibrary, comfyui: Path, kind: LinkKind
+) -> None:
+    """The user made the folder a link to one of the library: its files are under our names."""
+    filled.applications.add("comfyui", comfyui, link=kind)
+    filled.sync()
+    shutil.rmtree(comfyui / LORAS)
+    model = filled.get("flat")
+    file = filled.file_path(model, model.files[0])
+    (comfyui / LORAS).symlink_to(file.parent)
+    file.parent.chmod(0o755)  # others than root could not remove it anyway
+    filled.applications.remove("comfyui")
+    assert file.is_file()
+    assert filled.verify().ok == 3
+
+
+def test_links_that_cannot_be_taken_away_are_told_of_and_not_made_again(
+    filled: ModelLibrary, mounts: Mounts, caplog: pytest.LogCaptureFixture
+) -> None:
+    volume = mounts.tmpfs(MIB)
+    comfyui = write_comfyui(volume / "ComfyUI")
+    filled.applications.add("comfyui", comfyui)
+    filled.sync()
+    before = tree(comfyui)
+    subprocess.run(["mount", "-o", "remount,ro", volume], check=True)
+    filled.remove("flat")
+    (message,) = caplog.messages
+    assert "flat.safetensors: the link stays: " in message
+    caplog.clear()
+    filled.undo()
+    assert len(filled.applications.remove("comfyui").failures) == 3
+    filled.undo()
+    # Nothing is said of what is as it was.
+    assert caplog.messages == []
+    assert health(filled) == {"ok": 3}
+    subprocess.run(["mount", "-o", "remount,rw", volume], check=True)
+    assert tree(comfyui) == before
+    assert counts(filled.sync()) == {"keep": 3}
 
 
 def test_a_library_whose_disk_is_away_is_no_empty_library(

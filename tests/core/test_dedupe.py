@@ -209,6 +209,60 @@ def test_a_link_that_somebody_replaced_is_theirs(tmp_path: Path) -> None:
     assert b.read_bytes() == b"theirs"
 
 
+def test_a_folder_that_is_reached_by_two_ways_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "real" / "d"
+    keep, b = filled(folder / "a", 1), filled(folder / "b", 1)
+    os.link(keep, folder / "a2")
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(folder)
+    report = run(folder, tmp_path / "link" / "d", Path(), Path("..", "d"), link=HARDLINK)
+    assert (kinds(report), report.reclaims_bytes, report.files) == (["link"], 3 * MIB, 2)
+    assert take_last_back() == ([b], [])
+
+
+def test_undo_tells_of_what_it_left(
+    library: ModelLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(tmp_path / "d" / "a", 1)
+    b = filled(tmp_path / "d" / "b", 1)
+    library.dedupe([tmp_path / "d"], link=HARDLINK, apply=True)
+    b.unlink()
+    b.write_bytes(b"theirs")
+    assert library.undo().command == "dedupe"
+    assert caplog.messages == [f"{b}: not taken back: something else is there now"]
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_links_are_taken_back_after_another_mount(is_written: bool, tmp_path: Path) -> None:
+    """The numbers of devices change when disks are mounted in another order."""
+    a, b = filled(tmp_path / "d" / "a", 1), filled(tmp_path / "d" / "b", 1)
+    run(tmp_path / "d", link=HARDLINK)
+    (record,) = records_folder().glob("*.jsonl")
+    device = a.stat().st_dev
+    record.write_text(record.read_text().replace(f'"kept": [{device},', '"kept": [987654,'))
+    if is_written:
+        a.write_bytes(b"other")
+    assert take_last_back() == ([b], [])
+    assert not a.samefile(b)
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path) -> None:
+    """As a disk that is full leaves one."""
+    a, b = filled(tmp_path / "d" / "a", 1), filled(tmp_path / "d" / "b", 1)
+    run(tmp_path / "d", link=HARDLINK)
+    (record,) = records_folder().glob("*.jsonl")
+    with record.open("ab") as file:
+        file.write(b'{"begun": 1, "keep": "/some')
+    assert take_last_back() == ([b], [])
+    assert not a.samefile(b)
+    with pytest.raises(NothingToUndoError):
+        take_last_back()
+    assert kinds(run(tmp_path / "d", link=HARDLINK)) == ["link"]
+
+
 def test_the_librarys_file_is_the_one_that_is_kept(
     library: ModelLibrary, source_folder: Path
 ) -> None:

@@ -61,6 +61,22 @@ def test_each_change_and_its_undo_in_sequence(filled: ModelLibrary, source_folde
     assert commands == ["remove", "remove", "edit", "edit", "import"]
 
 
+def test_an_undo_that_was_cut_short_is_finished_before_an_older_change_is_undone(
+    filled: ModelLibrary, source_folder: Path
+) -> None:
+    before = state(filled)
+    path = write_gguf(source_folder / "x.gguf", seed=1)
+    (model,) = filled.import_paths([path]).models
+    # All of an undo but its last step, which writes down that it was done.
+    entry = filled.undo()
+    name = filled.path / "journal" / f"{entry.id}.json"
+    name.write_text(json.dumps({**json.loads(name.read_bytes()), "undone_at": None}))
+    again = filled.undo()
+    assert (again.id, again.model_ids) == (entry.id, (model.id,))
+    assert state(filled) == before
+    assert filled.undo(dry_run=True).command == "edit"
+
+
 def test_remove_import_again_and_undo_all(filled: ModelLibrary, source_folder: Path) -> None:
     path = write_gguf(source_folder / "x.gguf", seed=1)
     before = state(filled)

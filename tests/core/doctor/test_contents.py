@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from modelcellar.doctor.findings import Status
 from modelcellar.library import ModelLibrary
+from modelcellar.link_records import LinkKind
 from tests.support.doctor import Doctor
 from tests.support.models import write_gguf
 from tests.support.trees import tree
@@ -94,6 +96,22 @@ def test_modes_are_set_again_and_nothing_else(doctor: Doctor) -> None:
     assert [(one.id, one.error) for one in doctor.mend()] == [("modes", None)]
     assert tree(doctor.root / "models") == before
     assert doctor.bad() == {}
+
+
+def test_modes_of_a_file_that_was_adopted_are_the_users(doctor: Doctor, tmp_path: Path) -> None:
+    """A hard link is the very file of the user, and so are its permissions."""
+    mine = write_gguf(tmp_path / "mine" / "four.gguf", seed=4)
+    mine.chmod(0o644)
+    with ModelLibrary(doctor.root, settings=doctor.settings) as library:
+        library.adopt([mine], link=LinkKind.HARDLINK)
+    assert "modes" not in doctor.bad()
+    doctor.mend()
+    assert stat.S_IMODE(mine.stat().st_mode) == 0o644
+    # Once it is the library's alone it is looked after as all others are.
+    mine.unlink()
+    assert doctor.one("modes").status is Status.WARNING
+    doctor.mend()
+    assert "modes" not in doctor.bad()
 
 
 def test_modes_of_what_links_lead_to_stay(doctor: Doctor, id_of: IdOf, tmp_path: Path) -> None:

@@ -25,8 +25,10 @@ from modelcellar.records import EditChanges
 from modelcellar.relocate.relocation import RelocateOptions, relocate
 from modelcellar.relocate.transfer import Transfer
 from modelcellar.reports import Progress, RelocateReport
+from modelcellar.store import Store
 from tests.support.doctor import Doctor
 from tests.support.filesystems import JOURNALLING, MIB, Mounts
+from tests.support.installations import write_comfyui
 from tests.support.models import write_diffusers_folder, write_gguf, write_safetensors
 from tests.support.trees import tree
 
@@ -400,6 +402,20 @@ def test_whoever_opened_it_before_can_change_nothing_any_more(
         assert tree(root) == before
 
 
+def test_whoever_opened_it_before_does_not_make_the_old_folder_anew(
+    root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """As a copy of hours does that is published at last."""
+    store = Store(root, lock_timeout_s=5.0)
+    assert relocate(root, tmp_path / "new", settings).how == "renamed"
+    with pytest.raises(LibraryNotFoundError), store.lock():
+        pass
+    assert not root.exists()
+    # It can be moved back there.
+    assert relocate(tmp_path / "new", root, settings).how == "renamed"
+    assert_whole(root, settings)
+
+
 def test_a_second_run_at_the_same_time(root: Path, settings: Settings, tmp_path: Path) -> None:
     code = (
         "import sys; from modelcellar.io.locking import try_lock; from pathlib import Path;"
@@ -457,6 +473,50 @@ def test_the_old_place_is_deleted_on_request(
     assert not report.old_is_kept
     assert not (tmp_path / "a").exists()
     assert_whole(tmp_path / "b", settings)
+
+
+def test_a_later_run_tells_of_links_too(root: Path, settings: Settings, tmp_path: Path) -> None:
+    app = write_comfyui(tmp_path / "ComfyUI")
+    with open_at(root, settings) as library:
+        library.applications.add("comfyui", app)
+    assert relocate(root, tmp_path / "new", settings, COPY).has_links
+    assert relocate(root, tmp_path / "new", settings, RelocateOptions(delete_old=True)).has_links
+
+
+def test_strangers_are_not_deleted_by_a_later_run(
+    root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    (root / "models" / "notes.txt").write_text("mine")
+    (entry,) = (root / "trash").iterdir()
+    (entry / "my folder").mkdir()
+    (entry / "my folder" / "more.txt").write_text("mine too")
+    first = relocate(root, tmp_path / "new", settings, COPY)
+    before = tree(root)
+    report = relocate(root, tmp_path / "new", settings, RelocateOptions(delete_old=True))
+    strangers = {"models/notes.txt", f"trash/{entry.name}/my folder"}
+    assert set(first.left) == set(report.left) == strangers
+    assert report.old_is_kept
+    assert tree(root) == before
+
+
+def test_what_could_not_be_copied_is_not_deleted_by_a_later_run(
+    root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    assert relocate(root, new, settings, COPY).switched
+    (lost,) = (new / "models").glob("one*")
+    lost.chmod(0o755)
+    (lost / "one.gguf").unlink()
+    before = tree(root)
+    again = RelocateOptions(delete_old=True)
+    report = relocate(root, new, settings, again)
+    assert [(one.path, one.actual) for one in report.damaged] == [("one.gguf", "not copied")]
+    assert report.old_is_kept
+    assert tree(root) == before
+    # A model that was removed at the new place is not missed.
+    with open_at(new, settings) as library:
+        library.remove("one")
+    assert not relocate(root, new, settings, again).old_is_kept
 
 
 def test_nothing_is_deleted_that_is_not_marked(

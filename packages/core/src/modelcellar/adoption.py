@@ -2,9 +2,10 @@
 
 A file comes in as a clone that shares its data where the file system can do that, else as a hard
 link: a second name of the very same file. A hard link's permissions are the file's own, so they
-stay as they are, and a program that writes into the file writes into the library's too. Of the
-content only headers are read; digests are made by the first verification
-(:mod:`modelcellar.first_reading`), and until then an adopted model equals no other.
+stay as they are, and a program that writes into the file writes into the library's too; small
+files beside a model, which programs do write, are copied instead. Of the content only headers are
+read; digests are made by the first verification (:mod:`modelcellar.first_reading`), and until then
+an adopted model equals no other.
 """
 
 import os
@@ -33,6 +34,8 @@ from modelcellar.store import Staging
 
 __all__ = ["AdoptOptions", "Adopter"]
 
+NOTE_BYTES = 16 << 20
+"""A companion that is larger is a hard link, so that an adoption takes no space."""
 BATCH_MODELS = 256
 """One set of flushes makes so many models durable."""
 
@@ -173,12 +176,22 @@ class Adopter:
         self._waiting.append(_Waiting(source, model, result))
 
     def _link_all(self, source: Source, content: Path) -> LinkKind:
-        """Link every file of a source; all of them the same way."""
-        real = [Path(os.path.realpath(file.path)) for file in source.files]
-        targets = [content / file.relative for file in source.files]
-        for target in targets:
+        """Link every file of a source, all of them the same way; but no hard links of companions.
+
+        Programs rewrite the notes beside a model in place, so the library has small copies of them.
+        """
+        pairs: dict[bool, list[tuple[Path, Path]]] = {False: [], True: []}
+        for file in source.files:
+            target = content / file.relative
             target.parent.mkdir(parents=True, exist_ok=True)
-        kind = self._linker.link_all(list(zip(real, targets, strict=True)))
+            pair = (Path(os.path.realpath(file.path)), target)
+            pairs[file in source.weights or file.stamp.size_bytes > NOTE_BYTES].append(pair)
+        kind = self._linker.link_all(pairs[True])
+        if kind is LinkKind.HARDLINK:
+            for original, target in pairs[False]:
+                _copy(original, target)
+        elif pairs[False]:
+            self._linker.link_all(pairs[False])
         for file in source.files:
             # Not the ctime: a hard link changes that of the file.
             if not type(file.stamp).of(file.path).is_same_content(file.stamp):
@@ -225,6 +238,15 @@ class Adopter:
         if self._on_progress is not None:
             files, size_bytes = self._done
             self._on_progress(Progress(phase, files, files, size_bytes, size_bytes, current))
+
+
+def _copy(original: Path, target: Path) -> None:
+    """Copy a small file, durably, with its times."""
+    shutil.copyfile(original, target)
+    status = original.stat()
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with target.open("rb") as copy:
+        os.fsync(copy.fileno())
 
 
 def _result(

@@ -158,8 +158,10 @@ class Applications:
             return SyncReport((app,), self._links.plan_removal(rows).actions, dry_run=True)
         with self._links.changing():
             ledger = self._links.ledger
-            entry = self._written("app remove", {"app": app_to_json(app)})
+            entry = self._written("app remove", {"app": app_to_json(app), "forgotten": is_away})
             rows = ledger.links(name)
+            if is_away:
+                ledger.intend((), gone=[(row, None) for row in rows], entry_id=entry.id)
             plan = Plan(()) if is_away else self._links.plan_removal(rows)
             applied = self._apply(plan, entry.id)
             remove_empty_folders(ledger, name)

@@ -104,7 +104,7 @@ class Deduper:
         if self.options.apply:
             for record in SwapRecord.all_in(self._records):
                 record.settle()
-        found = self._equal.find([path.absolute() for path in paths])
+        found = self._equal.find(list(dict.fromkeys(map(_spelled, paths))))
         planner = Planner(self.options.link, self._books.store.root if self._books else None)
         groups = [group for same in found for group in planner.groups(same)]
         if self.options.apply:
@@ -220,6 +220,13 @@ def take_last_back() -> tuple[list[Path], list[Path]]:
         if record.is_in_force():
             return take_back(record.path.stem)
     raise NothingToUndoError("there are no hard links of cellar dedupe to take back")
+
+
+def _spelled(path: Path) -> Path:
+    """The one way to a folder that may be reached by several; a link at its end is not followed."""
+    if path.name in ("", ".."):
+        return Path(os.path.realpath(path))
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def _now() -> datetime:

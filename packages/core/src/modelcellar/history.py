@@ -1,7 +1,9 @@
 """Removing models, and taking back the last change."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import logging
+import stat
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +13,13 @@ from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.edits import apply_edits
 from modelcellar.errors import (
     ContentDamagedError,
+    LibraryFormatError,
     ModelNotFoundError,
     NothingToUndoError,
     UsageError,
 )
 from modelcellar.io import hashing
+from modelcellar.io.bytewise import are_equal
 from modelcellar.links.keeper import LINK_COMMANDS, LinkKeeper
 from modelcellar.manifest import Manifest
 from modelcellar.records import Digests, EditChanges, JournalEntry, JsonValue
@@ -23,6 +27,8 @@ from modelcellar.reports import PurgeReport
 from modelcellar.store import Staging
 
 __all__ = ["edit_model", "last_change", "purge", "removal_of", "remove_models", "undo"]
+
+log = logging.getLogger(__name__)
 
 
 def edit_model(books: Bookkeeper, model_id: str, changes: EditChanges) -> Manifest:
@@ -98,7 +104,8 @@ def undo(books: Bookkeeper, links: LinkKeeper | None = None) -> JournalEntry:
         if entry.command == "import":
             _undo_import(books, entry, links)
         elif entry.command == "dedupe":
-            dedupe.take_back(entry.id)
+            for path in dedupe.take_back(entry.id)[1]:
+                log.warning("%s: not taken back: something else is there now", path)
         elif entry.command == "adopt":
             _undo_adoption(books, entry, links)
         elif entry.command == "remove":
@@ -150,11 +157,12 @@ def _is_in_force(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | Non
     if entry.command == "dedupe":
         return dedupe.is_in_force(entry)
     is_there = any(books.store.manifest_path(one).exists() for one in entry.model_ids)
+    in_trash = any(books.store.is_in_trash(entry.id, one) for one in entry.model_ids)
     if entry.command == "remove":
-        in_trash = any(books.store.is_in_trash(entry.id, one) for one in entry.model_ids)
         # A process that died may have come as far as the links.
         return in_trash or (is_there and links is not None and links.is_in_force(entry))
-    return is_there
+    # In the trash by its own id is what an undo took out that died before it said so.
+    return is_there or in_trash
 
 
 def _links_held(links: LinkKeeper | None) -> AbstractContextManager[None]:
@@ -184,30 +192,46 @@ def _undo_import(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | Non
 def _undo_adoption(books: Bookkeeper, entry: JournalEntry, links: LinkKeeper | None) -> None:
     """Take adopted models out. What still stands where it was adopted needs no place in the trash.
 
-    Only one and the same file counts for that: the original of a clone may have changed since.
+    Only one and the same file counts for that: the original of a clone may have changed since. The
+    companions that were copied are small enough to be compared.
     """
     present = [found for found in entry.model_ids if books.store.manifest_path(found).exists()]
+    copied = {model_id: _companions(books, model_id) for model_id in present}
     if links is not None and links.is_used:
         links.withdraw(present, None, books.timestamp())
     books.remove(entry.id, present)
     for model_id in present:
         digits = model_id.rpartition("-")[2]
+        content = books.store.trash_path(entry.id, model_id)
         for key, files in entry.details.get("adopted", {}).items():
-            if key.startswith(digits) and _stand_elsewhere(books, entry, model_id, files):
+            if key.startswith(digits) and _stand_elsewhere(content, files, copied[model_id]):
                 books.store.delete_from_trash(entry.id, model_id)
 
 
+def _companions(books: Bookkeeper, model_id: str) -> Collection[str]:
+    with suppress(LibraryFormatError, OSError):
+        files = books.store.read_row(model_id).manifest.files
+        return {file.path for file in files if file.is_companion}
+    return ()
+
+
 def _stand_elsewhere(
-    books: Bookkeeper, entry: JournalEntry, model_id: str, files: Sequence[tuple[str, str]]
+    content: Path, files: Sequence[tuple[str, str]], copied: Collection[str]
 ) -> bool:
-    content = books.store.trash_path(entry.id, model_id)
     try:
         return all(
-            Path(original).lstat().st_nlink > 1 and Path(original).samefile(content / relative)
+            _stands(Path(original), content / relative, is_copied=relative in copied)
             for relative, original in files
         )
     except OSError:
         return False
+
+
+def _stands(original: Path, ours: Path, *, is_copied: bool) -> bool:
+    found = original.lstat()
+    if original.samefile(ours):
+        return found.st_nlink > 1
+    return is_copied and stat.S_ISREG(found.st_mode) and are_equal(original, ours)
 
 
 def _is_back(found: Manifest, relative: str, original: Path) -> bool:

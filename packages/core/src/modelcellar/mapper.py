@@ -16,6 +16,7 @@ from modelcellar.links.applying import apply_plan
 from modelcellar.links.judging import OFFLINE, Judge, SourceFile, is_offline
 from modelcellar.links.keeper import removal_order
 from modelcellar.links.layouts import wishes_of
+from modelcellar.links.needed import Needed
 from modelcellar.links.place import Place
 from modelcellar.links.preset_values import Preset
 from modelcellar.links.shadows import Shadows
@@ -69,7 +70,10 @@ def plan_links(
             own = [row for row in own if row.model_id in model_ids]
         actions += unplaced
         shadows = Shadows(one.app, one.preset)
-        judging = partial(Judge, one.app, place.root, rows, claims=claims, shadows=shadows)
+        needed = Needed(one.app.root, one.preset.layout, lambda: rows, place.root)
+        judging = partial(
+            Judge, one.app, place.root, rows, claims=claims, shadows=shadows, needed=needed
+        )
         actions += _app_actions(one, wishes, own, judging, place)
     return Plan(tuple(actions))
 

@@ -122,6 +122,10 @@ class SearchReport:
     """Counts over all that was found, where they were asked for."""
 
 
+NOT_READ = "not read yet"
+"""What is expected of a file that was adopted and has no digests."""
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """One file of the library that is not what it was when it came in."""
@@ -130,6 +134,11 @@ class Damage:
     path: str
     expected: str
     actual: str
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether nobody ever read the model whole: an import of the same bytes is another then."""
+        return self.expected == NOT_READ
 
 
 @dataclass(frozen=True, slots=True)

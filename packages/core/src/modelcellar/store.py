@@ -84,8 +84,11 @@ class Store:
 
         Raises:
             LibraryBusyError: another process did not let go within the time-out.
-            LibraryMovedError: the library was moved since it was opened.
+            LibraryMovedError, LibraryNotFoundError: it was moved since it was opened.
         """
+        if not self.root.is_dir():
+            # It was moved, or its disk is away; a lock would make the folder anew.
+            read_library_id(self.root)
         held = try_lock(self.root / ".lock", self._lock_timeout_s)
         if held is None:
             raise LibraryBusyError(

@@ -36,7 +36,18 @@ class Swap:
             now = path.lstat()
         except OSError:
             return False
-        return (now.st_dev, now.st_ino) == (self.device, self.inode)
+        if now.st_ino != self.inode:
+            return False
+        # The number of a device changes from one mount to the next. Then the file is told by its
+        # size and time, or by the kept name, since others may have written into it.
+        is_as_kept = (now.st_size, now.st_mtime_ns) == (self.size_bytes, self.mtime_ns)
+        return now.st_dev == self.device or is_as_kept or self._is_keep(now)
+
+    def _is_keep(self, found: os.stat_result) -> bool:
+        try:
+            return os.path.samestat(found, self.keep.lstat())
+        except OSError:
+            return False
 
     def is_kept_content(self, path: Path) -> bool:
         """Whether it is, and nobody has written into that file since."""

@@ -9,8 +9,9 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from modelcellar.dedupe_records import OWN_PREFIX, DiskFile
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
@@ -88,7 +89,8 @@ class SwapRecord:
                 self._write({"undone": number})
             raise  # else it is the old file, which the next run puts back
         hashing.sync_folder(target.parent)
-        self._write({"done": number})
+        with suppress(OSError):  # it is done, and who settles it sees that
+            self._write({"done": number})
 
     def settle(self) -> list[Path]:
         """Take back what was begun and cut short; returns what had to be left, to be looked at."""
@@ -144,7 +146,8 @@ class SwapRecord:
     def _write(self, line: JsonValue) -> None:
         is_new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
+        with self.path.open("a+b") as file:
+            _cut_to_whole_lines(file)
             file.write(json.dumps(line).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -172,6 +175,17 @@ class SwapRecord:
                 ) from error
         for number, swap in begun.items():
             yield number, swap, states[number]
+
+
+def _cut_to_whole_lines(file: BinaryIO) -> None:
+    """Take away a last line that was cut short, by a full disk say: none may go on from it."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read() != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _read(document: JsonValue) -> Swap:

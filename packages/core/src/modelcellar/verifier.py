@@ -19,7 +19,7 @@ from modelcellar.formats import inspect_file
 from modelcellar.io.manager import IoManager
 from modelcellar.manifest import Manifest, is_writable
 from modelcellar.records import FileRecord, HashedFile
-from modelcellar.reports import Damage, Progress, VerifyReport
+from modelcellar.reports import NOT_READ, Damage, Progress, VerifyReport
 
 __all__ = ["Verifier"]
 
@@ -273,4 +273,4 @@ class Verifier:
 
 
 def _expected(file: FileRecord) -> str:
-    return file.digests.blake3 if file.digests is not None else "not read yet"
+    return file.digests.blake3 if file.digests is not None else NOT_READ

@@ -112,7 +112,10 @@ def _show(options: Options, report: "VerifyReport") -> None:
         emit_lines([f"note {show_text(model_id)} has the same content as {show_text(other)}"])
     if report.twins:
         talk(options, "Both are kept. To let one go: cellar remove MODEL")
-    if found:
+    if any(one.is_unread for one, _ in found):
+        talk(options, "What was never read whole cannot be mended. Take it in as it is now:")
+        talk(options, "  cellar remove MODEL    and then: cellar adopt PATH")
+    if any(not one.is_unread for one, _ in found):
         talk(
             options,
             "Get the file again from where it is from and import it: that mends the model.",

@@ -80,7 +80,8 @@ def check_modes(patient: Patient) -> Iterator[Finding]:
         return
     wrong = list(_wrong_modes(patient))
     if not wrong:
-        yield Finding("modes", Status.OK, "all files are write-protected")
+        text = "all files that are the library's alone are write-protected"
+        yield Finding("modes", Status.OK, text)
         return
     shown = tuple(naming.display(str(path.relative_to(patient.root))) for path in wrong)
     yield Finding(
@@ -141,18 +142,24 @@ def _wrong_modes(patient: Patient) -> Iterator[Path]:
         content = patient.root / "models" / model_id
         for folder, _, names in os.walk(content):
             for path in (Path(folder), *(Path(folder, name) for name in names)):
-                mode = path.lstat().st_mode
-                wanted = FOLDER_MODE if stat.S_ISDIR(mode) else FILE_MODE
-                # A link has no mode of its own, and what it leads to is not ours.
-                if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) != wanted:
+                if _is_wrong(path.lstat()):
                     yield path
+
+
+def _is_wrong(found: os.stat_result) -> bool:
+    if stat.S_ISDIR(found.st_mode):
+        return stat.S_IMODE(found.st_mode) != FOLDER_MODE
+    # A link has no mode of its own, and what it leads to is not ours. A file that has another name
+    # may be one of the user's that was adopted, and its permissions are those of both names.
+    is_ours = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    return is_ours and stat.S_IMODE(found.st_mode) != FILE_MODE
 
 
 def _protect(patient: Patient, paths: list[Path]) -> str:
     # Under the lock: a removal opens the folder that it moves.
     with Store(patient.root, lock_timeout_s=patient.settings.lock_timeout_s).lock():
         for path in paths:
-            if path.exists() and not path.is_symlink():
+            if path.exists() and _is_wrong(path.lstat()):
                 chmod(path, FOLDER_MODE if path.is_dir() else FILE_MODE)
     return f"write-protected {counted(len(paths), 'file or folder', 'files and folders')}"
 

@@ -3,9 +3,11 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelcellar.io.extents import data_key
 from modelcellar.io.link_health import is_ours
 from modelcellar.link_records import Action, ActionKind, App, Link, LinkHealth, LinkKind, Wish
 from modelcellar.links.destinations import OFFLINE_ENDING, Destinations
@@ -16,7 +18,9 @@ __all__ = ["OFFLINE", "SOURCE_GONE", "Judge", "SourceFile", "is_offline", "is_of
 OFFLINE = f"the folder of the application is not there{OFFLINE_ENDING}"
 SOURCE_GONE = "the library's file is missing; see: cellar verify"
 LAST_COPY = "the library's file is gone, and this may be the last there is of it"
+NEEDED = "a model that is not ours there consists of it as well by now"
 LINK_OF_OTHERS = "leads to the model already, and is not of this application's links"
+CLONE_OF_OTHERS = "shares all its data with the model already, and is not of these links"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Judge:
         claims: what is going to be made at places, for which application; shared by all judges of
             a plan, because two applications may have one folder of models.
         shadows: where else the application would find the name of a target.
+        needed: whether a file that is not ours names a link, which then stays.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Judge:
         leaving: Iterable[Link] = (),
         claims: dict[tuple[str, str], Link] | None = None,
         shadows: Callable[[Path], Iterable[Path]] = lambda _: (),
+        needed: Callable[[Link], bool] = lambda _: False,
     ) -> None:
         self._app = app
         self._root = root
@@ -73,6 +79,7 @@ class Judge:
         self._leaving = {caseless(str(row.target)): _inode(row.target) for row in leaving}
         self._claims = {} if claims is None else claims
         self._shadows = shadows
+        self._needed = needed
         self._destinations = Destinations(root)
 
     def wished(self, wish: Wish, file: SourceFile) -> Action:
@@ -121,9 +128,9 @@ class Judge:
             reason, kind = "is not ours any more", ActionKind.SKIP
         elif health is LinkHealth.OFFLINE or _may_be_last(row, health):
             reason = OFFLINE if health is LinkHealth.OFFLINE else LAST_COPY
-            return Action(
-                ActionKind.SKIP, row.app, row.model_id, row.target, link=row.kind, reason=reason
-            )
+            return _left(row, reason)
+        elif not _leads_nowhere(row, health) and self._needed(row):
+            return _left(row, NEEDED)
         return Action(
             kind, row.app, row.model_id, row.target, link=row.kind, reason=reason, old=row
         )
@@ -139,6 +146,8 @@ class Judge:
             leads_to = _stat(wish.target)
             if leads_to is not None and os.path.samestat(leads_to, source):
                 return self._action(ActionKind.KEEP, wish, file, reason=LINK_OF_OTHERS)
+            if _shares_data(wish.target, self._root / file.source):
+                return self._action(ActionKind.KEEP, wish, file, reason=CLONE_OF_OTHERS)
         reason = f"{_kind_of(found)} that is not ours is there"
         return self._action(ActionKind.CONFLICT, wish, file, reason=reason)
 
@@ -229,6 +238,14 @@ class Judge:
         )
 
 
+def _left(row: Link, reason: str) -> Action:
+    return Action(ActionKind.SKIP, row.app, row.model_id, row.target, link=row.kind, reason=reason)
+
+
+def _leads_nowhere(row: Link, health: LinkHealth) -> bool:
+    return row.kind is LinkKind.SYMLINK and health is LinkHealth.SOURCE_GONE
+
+
 def _is_of(row: Link, file: SourceFile) -> bool:
     # There is no digest of a model that nobody has read whole yet.
     digests = {row.sha256, file.sha256} - {""}
@@ -268,6 +285,16 @@ def _kind_of(found: os.stat_result | None) -> str:
 def _inode(path: Path) -> tuple[int, int] | tuple[()]:
     found = _lstat(path)
     return () if found is None else (found.st_dev, found.st_ino)
+
+
+def _shares_data(path: Path, source: Path) -> bool:
+    """Whether the disk tells that a file is a clone of the library's, as after an adoption."""
+    if not path.is_file():
+        return False
+    with suppress(OSError):  # it may not be read
+        key = data_key(path)
+        return key is not None and key == data_key(source)
+    return False
 
 
 def _lstat(path: Path | str) -> os.stat_result | None:

@@ -1,7 +1,7 @@
 """Keeps the links of one library on this machine: one process at a time, undone when asked."""
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -101,11 +101,17 @@ class LinkKeeper:
             if is_offline(app, [row for row in rows if row.app == app.name])
         )
 
-    def plan_removal(self, rows: Sequence[Link]) -> Plan:
-        """Taking these links away, but where an application's disk is away."""
+    def plan_removal(
+        self, rows: Sequence[Link], needed: Callable[[Link], bool] | None = None
+    ) -> Plan:
+        """Taking these links away, but where an application's disk is away.
+
+        ``needed``: whether others need a link, where that is asked in several calls.
+        """
         away = self.offline_apps(rows)
         # A row is judged by where it stands; which application it is of does not matter.
-        judge = Judge(App("", "", self.place.root), self.place.root, {})
+        app = App("", "", self.place.root)
+        judge = Judge(app, self.place.root, {}, needed=needed or _Needs(self))
         actions = []
         for row in removal_order(rows):
             skip = partial(
@@ -121,7 +127,10 @@ class LinkKeeper:
         """Take the links of these models away; within :meth:`changing`."""
         rows = [row for one in model_ids for row in self.ledger.links(model_id=one)]
         plan = self.plan_removal(rows)
-        return apply_plan(plan, self.ledger, self.place.root, entry_id=entry_id, at=at)
+        applied = apply_plan(plan, self.ledger, self.place.root, entry_id=entry_id, at=at)
+        for action, error in applied.failures:
+            log.warning("%s: the link stays: %s", action.target, error.message)
+        return applied
 
     def is_in_force(self, entry: JournalEntry) -> bool:
         """Whether an entry of the journal changed links on this machine that can be taken back."""
@@ -142,7 +151,8 @@ class LinkKeeper:
             as :meth:`take_back`.
         """
         if entry.command == "app remove":
-            self.ledger.add_app(app_from_json(entry.details["app"]))
+            self._put_on_the_list(entry, at)
+            return
         self.take_back(entry, at)
         if entry.command == "app add":
             before = entry.details["before"]
@@ -157,6 +167,22 @@ class LinkKeeper:
                     ]
                     self._move(now, was, rows)
                 self.ledger.add_app(was)
+
+    def _put_on_the_list(self, entry: JournalEntry, at: str) -> None:
+        """Undo the removal of an application."""
+        app = app_from_json(entry.details["app"])
+        self.ledger.add_app(app)
+        if entry.details.get("forgotten", False):
+            # Its folder was away, and nothing in there was touched.
+            known = {row.target for row in self.ledger.links()}
+            links = [change.link for change in self.ledger.changes(entry.id)]
+            self.ledger.made([link for link in links if link.target not in known])
+            return
+        try:
+            self.take_back(entry, at)
+        except UsageError:
+            self.ledger.remove_app(app.name)
+            raise
 
     def follow(self, old: App, new: App) -> None:
         """Find the links of an application again whose folder was moved; in :meth:`changing`.
@@ -196,20 +222,31 @@ class LinkKeeper:
                 "Mount its disk and run the command again.",
             )
         actions: list[Action] = []
+        needed = _Needs(self)
         for change in reversed(changes):
             if change.link.app in away:
                 continue  # the model comes back all the same, and its links with the next sync
             link = change.link
+            if not change.made and self._stands(link, rows.get(link.target)):
+                continue  # it could not be taken away
             if not change.made:
                 actions.append(self._again(link, change.content))
                 rows.pop(link.target, None)
             elif link.target in rows:
-                actions += self.plan_removal([rows.pop(link.target)]).actions
+                actions += self.plan_removal([rows.pop(link.target)], needed).actions
         plan = Plan(tuple(actions))
         applied = apply_plan(plan, self.ledger, self.place.root, entry_id=None, at=at)
         for wanted, action in zip(plan.actions, applied.actions, strict=True):
             if action.action is not wanted.action:
                 log.warning("%s: not taken back: %s", action.target, action.reason)
+
+    def _stands(self, link: Link, row: Link | None) -> bool:
+        """Whether a link that was to go is there and in the ledger as it was."""
+        if row is None or replace(row, made_at=link.made_at) != link:
+            return False
+        with suppress(OSError):
+            return is_ours(row, self.place.root) is LinkHealth.OK
+        return False
 
     def _again(self, link: Link, content: bytes | None) -> Action:
         source = self.place.root / link.source if link.kind is not LinkKind.GENERATED else None
@@ -252,6 +289,32 @@ class LinkKeeper:
         for folder in {intent.target.parent for intent in intents}:
             for left in folder.glob(".modelcellar-*.partial"):
                 left.unlink(missing_ok=True)
+
+
+class _Needs:
+    """Whether links of any application are needed by others; each is looked at once."""
+
+    def __init__(self, keeper: LinkKeeper) -> None:
+        self._keeper = keeper
+        self._by_app: dict[str, Callable[[Link], bool]] = {}
+
+    def __call__(self, link: Link) -> bool:
+        if link.app not in self._by_app:
+            self._by_app[link.app] = self._of(link.app)
+        return self._by_app[link.app](link)
+
+    def _of(self, name: str) -> Callable[[Link], bool]:
+        # Not for those who only ask which links there are: a search, say.
+        from modelcellar.links.needed import Needed
+        from modelcellar.links.presets import load_preset
+
+        keeper = self._keeper
+        app = next((one for one in keeper.ledger.apps() if one.name == name), None)
+        layout = ""
+        with suppress(UsageError):  # the preset is gone
+            layout = load_preset(app.preset).layout if app is not None else ""
+        root = app.root if app is not None else keeper.place.root
+        return Needed(root, layout, keeper.rows, keeper.place.root)
 
 
 def removal_order(rows: Sequence[Link]) -> list[Link]:

@@ -39,7 +39,9 @@ def remove_empty_folders(ledger: Ledger, app: str, *, near: Sequence[Path] | Non
 
 
 def take_away(link: Link, root: Path) -> LinkHealth:
-    """Remove the link if it is ours; how it was."""
+    """Remove the link if it is ours; how it was. A file of the library itself never is."""
+    if _is_in_library(link, root):
+        return LinkHealth.REPLACED
     if not {os.unlink, os.stat} <= os.supports_dir_fd:
         health = is_ours(link, root)
         if health in OURS:
@@ -65,6 +67,12 @@ def take_away(link: Link, root: Path) -> LinkHealth:
     finally:
         os.close(folder)
     return health
+
+
+def _is_in_library(link: Link, root: Path) -> bool:
+    """Whether the link's folder is one of the library by now, by way of a link to a folder."""
+    folder = Path(os.path.realpath(link.target.parent))
+    return folder.is_relative_to(os.path.realpath(root))
 
 
 def content_of(link: Link) -> bytes | None:

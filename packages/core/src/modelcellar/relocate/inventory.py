@@ -14,7 +14,7 @@ from modelcellar.manifest import Manifest
 from modelcellar.records import Digests
 from modelcellar.reports import Damage
 
-__all__ = ["Inventory", "Part", "Unit", "take_inventory"]
+__all__ = ["Inventory", "Part", "Unit", "not_arrived", "take_inventory"]
 
 STAYS = frozenset({*FOLDERS, "library.json", MOVED_FILE, README_FILE, ".lock"})
 """What lies in a library's folder and is ours, whether it is copied or made anew."""
@@ -90,6 +90,19 @@ def take_inventory(root: Path) -> Inventory:
     return Inventory(tuple(units), tuple(papers), tuple(look.lacking), left)
 
 
+def not_arrived(inventory: Inventory, source: Path, target: Path) -> Iterator[Damage]:
+    """Files of models at ``source`` that their models at ``target`` lack: they could not be copied.
+
+    A model that is not at ``target`` at all was removed there.
+    """
+    for unit in inventory.units:
+        for part in unit.parts if (target / unit.place).is_dir() else ():
+            here, there = (_status(place / unit.place / part.path) for place in (source, target))
+            if here is not None and (there is None or there.st_size != here.st_size):
+                expected = part.digests.blake3 if part.digests is not None else ""
+                yield Damage(unit.place.rpartition("/")[2], part.path, expected, "not copied")
+
+
 class _Look:
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -123,7 +136,7 @@ class _Look:
         for name, mode in self._entries(place):
             if stat.S_ISDIR(mode) and naming.is_model_id(name):
                 names.add(name)
-            elif place == "models":
+            elif place == "models" or stat.S_ISDIR(mode):
                 self.left.append(f"{place}/{name}")
         if place == "models":
             names |= known.keys()

@@ -16,10 +16,10 @@ from modelcellar.io.manager import IoManager
 from modelcellar.io.surroundings import nearest_existing
 from modelcellar.io.trees import remove_tree
 from modelcellar.io.validator import raise_errors, validate_mapping_target
-from modelcellar.layout import make_folders
+from modelcellar.layout import make_folders, read_library_id
 from modelcellar.links.ledger import ledger_folder
 from modelcellar.relocate import switching
-from modelcellar.relocate.inventory import Inventory, take_inventory
+from modelcellar.relocate.inventory import Inventory, not_arrived, take_inventory
 from modelcellar.relocate.transfer import STAGED, Transfer, remaining_bytes
 from modelcellar.reports import Progress, RelocateReport
 from modelcellar.store import Store
@@ -164,11 +164,17 @@ def _after(
 ) -> RelocateReport:
     """What is left to do once the new place is the library."""
     if report.how == "moved before":
-        report = replace(report, switched=True)
+        has_links = (ledger_folder(read_library_id(target)) / "links.db").exists()
+        report = replace(report, switched=True, has_links=has_links)
         if not options.dry_run:
             switching.finish(target)
     marked = switching.is_moved(root, target)
     report = replace(report, old_is_kept=root.exists(), old_is_marked=marked)
+    if report.how == "moved before" and options.delete_old and marked:
+        # What the earlier run found is not known any more.
+        inventory = take_inventory(root)
+        damaged = tuple(not_arrived(inventory, root, target))
+        report = replace(report, left=inventory.left, damaged=damaged)
     if not (report.switched and options.delete_old and marked) or options.dry_run:
         return report
     if report.left or report.damaged:
