@@ -20,6 +20,7 @@ from tests.hashing_ext.conftest import (
     sha256_of,
 )
 from tests.support.filesystems import Mounts
+from tests.support.trees import open_to_all
 
 SIZES_BYTES = [0, 1, 4095, MIB, 4 * MIB - 1, 4 * MIB, 8 * MIB + 4096, 33 * MIB + 5]
 publish_or_not = pytest.mark.parametrize("publish", [True, False], ids=["publish", "keep"])
@@ -114,8 +115,7 @@ def test_symbolic_link_is_followed(make_file: Callable[..., Path], target_folder
 def test_source_of_another_owner(make_file: Callable[..., Path]) -> None:
     """Only the owner may ask that a read leaves no trace; others read all the same."""
     source = make_file(10)
-    for folder in source.parents[:3]:
-        folder.chmod(0o755)
+    open_to_all(source)
     source.chmod(0o644)
     script = "print(modelcellar_hashing.hash_file(sys.argv[1]).size_bytes)"
     assert as_plain_user(script, source).stdout.strip() == "10"

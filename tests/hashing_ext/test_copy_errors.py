@@ -22,6 +22,7 @@ from tests.hashing_ext.conftest import (
     sha256_of,
 )
 from tests.support.filesystems import Mounts
+from tests.support.trees import open_to_all
 
 publish_or_not = pytest.mark.parametrize("publish", [True, False], ids=["publish", "keep"])
 
@@ -174,8 +175,7 @@ def test_device_is_refused() -> None:
 def test_unreadable_source(make_file: Callable[..., Path]) -> None:
     source = make_file(10)
     source.chmod(0)
-    for folder in source.parents[:3]:
-        folder.chmod(0o755)
+    open_to_all(source)
     done = as_plain_user(
         "try: modelcellar_hashing.hash_file(sys.argv[1])\n"
         "except PermissionError as error: print(error.errno, error.filename)",

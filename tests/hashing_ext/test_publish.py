@@ -12,6 +12,7 @@ from modelcellar_hashing import publish, sync_folder
 from tests.hashing_ext.conftest import as_plain_user, inject, names_in
 from tests.support.filesystems import MIB, Mounts
 from tests.support.strace import fail_at, trace
+from tests.support.trees import open_to_all
 
 STEPS = ["create_parents", "sync_content", "rename", "sync_parents"]
 FINAL = "models/a/final"
@@ -194,8 +195,7 @@ def test_two_file_systems(tmp_path: Path, mounts: Mounts) -> None:
 
 def test_file_nobody_may_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     script = (
         "import os; folder = sys.argv[1]\n"
         "os.close(os.open(folder + '/staged', os.O_CREAT, 0))\n"

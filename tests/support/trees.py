@@ -23,6 +23,15 @@ def tree(folder: Path, *, without: frozenset[str] = frozenset()) -> dict[bytes, 
     return found
 
 
+def open_to_all(path: Path) -> None:
+    """Let everybody reach ``path``: its folders up to that of all temporary files."""
+    for folder in path.parents:
+        found = folder.stat()
+        if found.st_mode & stat.S_ISVTX or found.st_uid != os.geteuid():
+            return
+        folder.chmod(0o755)
+
+
 def stamps(folder: Path) -> dict[bytes, tuple[int, int, int]]:
     """Path -> inode, mtime and ctime in ns: shows writing even where the bytes stay the same."""
     found = {}

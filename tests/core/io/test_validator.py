@@ -19,6 +19,7 @@ from modelcellar.io.validator import (
 )
 from modelcellar.records import Level, PlaceFinding
 from tests.support.filesystems import Mounts
+from tests.support.trees import open_to_all
 
 ERROR, WARNING, NOTE = Level.ERROR, Level.WARNING, Level.NOTE
 Around = Callable[..., Surroundings]
@@ -28,10 +29,7 @@ Around = Callable[..., Surroundings]
 def place(tmp_path: Path) -> Path:
     folder = tmp_path / "place"
     folder.mkdir()
-    # Up to the folder of all temporary ones, one more where tests run side by side.
-    for above in folder.parents[:4]:
-        if above.stat().st_uid == os.geteuid() and not above.stat().st_mode & 0o1000:
-            above.chmod(0o755)
+    open_to_all(folder)
     return folder
 
 
