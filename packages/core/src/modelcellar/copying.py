@@ -3,16 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from modelcellar.content import hash_ranges
 from modelcellar.records import CopyJob, HashedFile
 from modelcellar.sources import Source, SourceFile
 
 __all__ = ["Copying", "windows"]
-
-WINDOW_SOURCES = 256
-WINDOW_BYTES = 64 << 30
-"""A window ends with either of these; what it digests first is kept from being copied so long."""
 
 
 @dataclass(slots=True)
@@ -49,14 +46,22 @@ class Copying:
         return hashed
 
 
-def windows(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    """So many sources at a time as an import looks at together."""
-    window: list[Source] = []
+class _Sized(Protocol):
+    @property
+    def size_bytes(self) -> int: ...
+
+
+_One = TypeVar("_One", bound=_Sized)
+
+
+def windows(items: Iterable[_One], *, most: int, most_bytes: int) -> Iterator[list[_One]]:
+    """As many of the items at a time as are worked on together: it ends with either bound."""
+    window: list[_One] = []
     size_bytes = 0
-    for source in sources:
-        window.append(source)
-        size_bytes += source.size_bytes
-        if len(window) >= WINDOW_SOURCES or size_bytes >= WINDOW_BYTES:
+    for item in items:
+        window.append(item)
+        size_bytes += item.size_bytes
+        if len(window) >= most or size_bytes >= most_bytes:
             yield window
             window, size_bytes = [], 0
     if window:

@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 BATCH_MODELS = 256
 BATCH_BYTES = 256 << 20
 BATCH_SECONDS = 5.0
+WINDOW_SOURCES = 256
+WINDOW_BYTES = 64 << 30
+"""A window ends with either of these; what it digests first is kept from being copied so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ class Importer:
 
     def _import_all(self, sources: Sequence[Source], staging: Staging) -> None:
         try:
-            for window in windows(sources):
+            for window in windows(sources, most=WINDOW_SOURCES, most_bytes=WINDOW_BYTES):
                 self._work(window, staging)
         finally:
             # On Ctrl-C too: what is complete is kept, and the interrupt goes on afterwards.

@@ -13,7 +13,8 @@ from pathlib import Path
 __all__ = ["NO_CLONES", "can_share", "clone_file", "share_data", "swap_names"]
 
 FICLONE = 0x40049409
-"""``linux/fs.h``: this file becomes a copy of that one without any bytes being written."""
+"""``_IOW(0x94, 9, int)`` of ``linux/fs.h``: this file becomes a copy of that one without any bytes
+being written. Another number on alpha, mips, ppc and sparc, whose kernels refuse this one."""
 FIDEDUPERANGE = 0xC0189436
 """``linux/fs.h``: the kernel compares both ranges under its locks and shares the data if equal."""
 DIFFERS = 1
@@ -42,7 +43,7 @@ def clone_file(source: Path, target: Path) -> None:
     with source.open("rb") as src:
         times = os.fstat(src.fileno())
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-        fd = os.open(target, flags, 0o644)
+        fd = os.open(target, flags, 0o666)
         try:
             try:
                 _ioctl(fd, FICLONE, src.fileno(), target)

@@ -16,16 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modelcellar.io import hashing
+from modelcellar.io.cloning import clone_file
 from modelcellar.io.link_health import is_ours
 from modelcellar.io.surroundings import nearest_existing
 from modelcellar.link_records import LinkKind, MadeLink
 from modelcellar.records import CopyJob
 
 __all__ = ["create_link", "is_ours", "what_works", "write_new"]
-
-FICLONE = 0x40049409
-"""``_IOW(0x94, 9, int)`` of linux/fs.h; the same number on every processor but alpha, mips, ppc
-and sparc, where the kernel refuses it as unknown."""
 
 STAGED_PREFIX = ".modelcellar-"
 """How the names begin of what a killed process may leave in an application's folder."""
@@ -129,20 +126,15 @@ def _reflink(source: Path, target: Path) -> None:
 
 
 def _clone(source: Path, staged: Path) -> None:
-    import fcntl
-
-    with source.open("rb") as old, staged.open("xb") as new:
-        try:
-            fcntl.ioctl(new.fileno(), FICLONE, old.fileno())
-        except OSError as error:
-            error.filename = os.fspath(staged)
-            # What file systems answer that do not know the request at all.
-            if error.errno in (errno.ENOTTY, errno.EINVAL, errno.ENOSYS):
-                error = OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), os.fspath(staged))
-            raise error from None
-        # A1111 knows a checkpoint by its name and time.
-        found = os.fstat(old.fileno())
-        os.utime(new.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+    # It keeps the time, for A1111 knows a checkpoint by its name and time.
+    try:
+        clone_file(source, staged)
+    except OSError as error:
+        # What file systems answer that do not know the request at all.
+        if error.errno in (errno.ENOTTY, errno.EINVAL, errno.ENOSYS):
+            number = errno.EOPNOTSUPP
+            raise OSError(number, os.strerror(number), os.fspath(staged)) from None
+        raise
 
 
 def _copy(source: Path, target: Path) -> None:

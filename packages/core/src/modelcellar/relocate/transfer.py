@@ -6,10 +6,11 @@ an earlier run left, in either place, is read and counts only if its digests are
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelcellar.copying import windows
 from modelcellar.io import hashing
 from modelcellar.io.manager import IoManager
 from modelcellar.io.trees import chmod, remove_tree, seal
@@ -116,7 +117,7 @@ class Transfer:
         self._damage = {place: one for place, one in self._damage.items() if place in wanted}
         todo = [unit for unit in inventory.units if self._there.get(unit.place) != unit]
         self._done_bytes = inventory.size_bytes - sum(unit.size_bytes for unit in todo)
-        for window in _windows(todo):
+        for window in windows(todo, most=WINDOW_UNITS, most_bytes=WINDOW_BYTES):
             self._bring_window(window)
 
     def _bring_window(self, units: Sequence[Unit]) -> None:
@@ -249,16 +250,3 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
         for name in names:
             path = Path(parent, name)
             yield path.relative_to(folder).as_posix(), path.lstat().st_size
-
-
-def _windows(units: Iterable[Unit]) -> Iterator[list[Unit]]:
-    window: list[Unit] = []
-    size_bytes = 0
-    for unit in units:
-        window.append(unit)
-        size_bytes += unit.size_bytes
-        if len(window) >= WINDOW_UNITS or size_bytes >= WINDOW_BYTES:
-            yield window
-            window, size_bytes = [], 0
-    if window:
-        yield window
