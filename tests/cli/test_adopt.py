@@ -111,3 +111,18 @@ def test_links_of_an_adopted_model_come_and_go_with_it(cellar: Cellar, tmp_path:
     assert list(app.iterdir()) == []
     assert tree(collection) == before
     assert cellar("list", "--json").json()["total"] == 0
+
+
+def test_an_unread_model_is_in_no_set(cellar: Cellar, tmp_path: Path) -> None:
+    """It has no digest by which another machine could know it."""
+    collection = tmp_path / "collection"
+    collection.mkdir()
+    models.write_safetensors(collection / "one.safetensors", seed=1)
+    models.write_safetensors(tmp_path / "two.safetensors", seed=2)
+    cellar("import", "--no-lookup", tmp_path / "two.safetensors")
+    cellar("adopt", collection)
+    told = cellar("export", tmp_path / "set.json")
+    assert "Without 1 model that nobody has read yet" in told.stderr
+    assert [model["name"] for model in cellar("export").json()["models"]] == ["two"]
+    cellar("adopt", "--finish")
+    assert len(cellar("export").json()["models"]) == 2

@@ -457,6 +457,8 @@ def test_a_lora_of_the_user_that_a1111_would_take_for_ours(
     (folder / "mine").mkdir(parents=True)
     (folder / "mine" / "Anime.safetensors").write_text("mine")
     (folder / "round").symlink_to(folder)
+    # One folder under two names, as people set it up: our own links are seen twice.
+    (root / "models" / "LyCORIS").symlink_to(folder)
     filled.applications.add("a1111", root)
     assert counts(filled.sync()) == {"create": 2, "conflict": 1}
     assert counts(filled.sync()) == {"keep": 2, "conflict": 1}, "our own are in nobody's way"

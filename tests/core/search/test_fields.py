@@ -17,6 +17,7 @@ from modelcellar.search import fts5
 from modelcellar.search.conditions import where_of
 from modelcellar.search.index_text import search_text
 from modelcellar.search.parser import parse_query
+from modelcellar.search.ranking import matches_of
 from modelcellar.search.search_models import search_models
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -240,3 +241,18 @@ def test_a_type_is_listed_in_the_order_of_an_index(catalog: Catalog) -> None:
     )
     [step] = [step for *_, step in plan]
     assert step == "SEARCH v USING COVERING INDEX model_fields_type (type=?)"
+
+
+def test_a_type_beside_words_is_a_word_itself(catalog: Catalog) -> None:
+    """So that no row is looked up for it, as there is for a size."""
+    asked = matches_of(parse_query("anime type:lora not format:gguf"), NOW)
+    assert asked is not None
+    assert (asked.source, asked.where) == ("models_fts", "models_fts MATCH ?")
+    sized = matches_of(parse_query("anime type:lora size>4GB"), NOW)
+    assert sized is not None
+    plan = catalog.connection.execute(f"EXPLAIN QUERY PLAN {sized.sql}", sized.values)
+    steps = [step for *_, step in plan]
+    assert steps[0].startswith("SCAN models_fts VIRTUAL TABLE")
+    assert steps[1:] == [
+        "SEARCH v USING COVERING INDEX model_fields_numbers (model=? AND size_bytes>?)"
+    ]
