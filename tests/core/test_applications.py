@@ -465,3 +465,5 @@ def test_a_lora_of_the_user_that_a1111_would_take_for_ours(
     shutil.rmtree(folder / "mine")
     assert counts(filled.sync()) == {"keep": 2, "create": 1}
     assert health(filled) == {"ok": 3}
+    filled.applications.add("a1111", root, link=LinkKind.HARDLINK)
+    assert counts(filled.sync()) == {"replace": 3}, "what is replaced is in nobody's way either"
