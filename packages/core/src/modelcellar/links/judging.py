@@ -197,13 +197,7 @@ class Judge:
     def _hiding(self, target: Path) -> Path | None:
         """A file that is not ours, of two of one name of which the application takes one."""
         places = (place for place in self._shadows(target) if place not in self._rows)
-        there = [place for place in places if _lstat(place) is not None]
-        if not there:
-            return None
-        # Folders that are links of one another show one file under several paths.
-        where = self._destinations.place_of
-        known = {where(own) for own in (*self._rows, target)}
-        return next((place for place in there if where(place) not in known), None)
+        return next((place for place in places if _lstat(place) is not None), None)
 
     def _claimed(self, wish: Wish, file: SourceFile, claim: Link) -> Action:
         if _is_of(claim, file):
