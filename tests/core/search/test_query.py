@@ -4,9 +4,10 @@ import random
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from modelcellar.search.fts5 import COLUMNS
 from modelcellar.search.parser import Term, parse_query
 from modelcellar.search.query import (
     build_fts5_query,
@@ -20,7 +21,7 @@ from modelcellar.search.query import (
 def index() -> apsw.Connection:
     connection = apsw.Connection(":memory:")
     connection.execute(
-        "CREATE VIRTUAL TABLE f USING fts5(name, words, tags, author,"
+        f"CREATE VIRTUAL TABLE f USING fts5({', '.join(COLUMNS)},"
         " tokenize='unicode61 remove_diacritics 2')"
     )
     connection.execute(
@@ -125,6 +126,8 @@ def test_quoted_text_has_no_syntax(index: apsw.Connection) -> None:
 
 @settings(max_examples=5_000, deadline=None, database=None)
 @given(st.text(st.characters(codec=None), max_size=60))
+@example("0 TYPE:LORA")
+@example("-format:gguf a")
 def test_any_text_is_a_valid_query(index: apsw.Connection, text: str) -> None:
     run(index, build_fts5_query(text))
     for clause in parse_query(text).alternatives:
