@@ -104,7 +104,9 @@ def exit_code_for(error: "CellarError") -> ExitCode:
             return ExitCode.NOT_FOUND
         case errors.NothingToUndoError() | errors.LibraryMovedError():
             return ExitCode.NOT_FOUND
-        case errors.ContentDamagedError():
+        case errors.NotPublishedError():
+            return ExitCode.NOT_FOUND
+        case errors.ContentDamagedError() | errors.WrongContentError():
             return ExitCode.VERIFICATION_FAILED
         case errors.LibraryBusyError():
             return ExitCode.LIBRARY_BUSY

@@ -17,6 +17,9 @@
     |   +-- HostUnavailableError one host does not answer, or its circuit is open
     |   +-- RateLimitedError     the host's quota is used up for longer than may be waited
     |   +-- AnswerRefusedError   a redirect, size or answer that is not accepted
+    |   +-- TransferBrokenError  the bytes of a file ended early, stopped or came too slowly
+    +-- NotPublishedError        a host has nothing of that name
+    +-- WrongContentError        what came is not what was published
     +-- SignInNeededError        the host wants a token, or one that may see this
 
 A disk that fails is an ``OSError`` with errno and file name, as everywhere in Python.
@@ -37,12 +40,15 @@ __all__ = [
     "ModelNotFoundError",
     "NetworkError",
     "NewerLibraryError",
+    "NotPublishedError",
     "NothingToUndoError",
     "OfflineError",
     "RateLimitedError",
     "SignInNeededError",
     "SourceRefusedError",
+    "TransferBrokenError",
     "UsageError",
+    "WrongContentError",
 ]
 
 
@@ -150,7 +156,7 @@ class NetworkError(CellarError):
         self.origin = origin
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_network_error, (type(self), self.message, self.hint, self.__dict__))
+        return (_with_state, (type(self), self.message, self.hint, self.__dict__))
 
 
 class OfflineError(NetworkError):
@@ -201,15 +207,47 @@ class AnswerRefusedError(NetworkError):
     code = "answer_refused"
 
 
+class TransferBrokenError(NetworkError):
+    """The bytes of a file ended early, stopped coming or came too slowly; ``cause`` in words."""
+
+    code = "transfer_broken"
+
+    def __init__(self, message: str, hint: str = "", *, origin: str = "", cause: str = "") -> None:
+        super().__init__(message, hint, origin=origin)
+        self.cause = cause
+
+
+class NotPublishedError(CellarError):
+    """A host has no repository, version, revision or file of that name."""
+
+    code = "not_published"
+
+
+class WrongContentError(CellarError):
+    """What came is not what was published; ``expected`` and ``actual`` are digests."""
+
+    code = "wrong_content"
+
+    def __init__(
+        self, message: str, hint: str = "", *, expected: str = "", actual: str = ""
+    ) -> None:
+        super().__init__(message, hint)
+        self.expected = expected
+        self.actual = actual
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_with_state, (type(self), self.message, self.hint, self.__dict__))
+
+
 class SignInNeededError(CellarError):
     """The host wants a token, or one of somebody who may see this."""
 
     code = "sign_in_needed"
 
 
-def _network_error(
-    kind: type[NetworkError], message: str, hint: str, state: dict[str, object]
-) -> NetworkError:
+def _with_state(
+    kind: type[CellarError], message: str, hint: str, state: dict[str, object]
+) -> CellarError:
     error = kind(message, hint)
     error.__dict__.update(state)
     return error
