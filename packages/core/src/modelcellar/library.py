@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from modelcellar import manifest as manifests
 from modelcellar.config import Settings, load_settings
-from modelcellar.download_records import DownloadReport, Patience
+from modelcellar.download_records import DownloadReport, Patience, UnfinishedDownload
 from modelcellar.edits import apply_edits
 from modelcellar.index import Catalog
 from modelcellar.layout import create_library
@@ -191,6 +191,25 @@ class ModelLibrary(LibraryUpkeep):
                 on_note=on_note,
             )
             return downloader.run(target)
+
+    def unfinished_downloads(self) -> tuple[UnfinishedDownload, ...]:
+        """What was begun and can be gone on with, the oldest first."""
+        from modelcellar.downloads.unfinished import unfinished
+
+        return unfinished(self.path)
+
+    def discard_downloads(self, target: str) -> tuple[UnfinishedDownload, ...]:
+        """Give up what was begun of ``target``, and its space back; what that was.
+
+        Args:
+            target: as it was given to :meth:`download`, or the repository or page it is from.
+
+        Raises:
+            OSError: the library cannot be written to.
+        """
+        from modelcellar.downloads.unfinished import discard
+
+        return discard(self.path, target)
 
     def adopt(
         self,

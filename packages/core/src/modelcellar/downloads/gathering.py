@@ -108,7 +108,8 @@ class Gatherer:
     def _use(self, one: Planned) -> None:
         """A file that somebody has whole."""
         assert one.source is not None
-        hashed, ranges = None, ()
+        hashed: HashedFile | None = None
+        ranges: _Ranges = ()
         if one.record is not None:
             hashed, ranges = _known(one.source, one.record)
         self.found[one.file.key] = Gathered(one, one.source, hashed, ranges)
@@ -197,9 +198,7 @@ class Gatherer:
             raise
 
 
-def _failure(
-    ones: Sequence[Planned], transfers: dict[str, Transfer]
-) -> CellarError | OSError:
+def _failure(ones: Sequence[Planned], transfers: dict[str, Transfer]) -> CellarError | OSError:
     """The error to tell of: that of the first file, and how many others failed."""
     errors = [
         transfer.error
@@ -214,9 +213,7 @@ def _failure(
     return first
 
 
-def _bring_in(
-    library: Path, source: Path, part: Path, name: str
-) -> tuple[HashedFile, _Ranges]:
+def _bring_in(library: Path, source: Path, part: Path, name: str) -> tuple[HashedFile, _Ranges]:
     """Give a file of somebody else a second name, or copy it; and its digests."""
     size_bytes = source.stat().st_size
     with source.open("rb") as file:
