@@ -3,13 +3,9 @@
 import hashlib
 import random
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelcellar_hashing import ArrivingFile, FileDigests
 from tests.hashing_ext.conftest import MIB, permissions_of

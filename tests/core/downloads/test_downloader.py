@@ -206,9 +206,7 @@ class TestTrouble:
         library.download(pipeline.repo_id, patience=QUICK)
         assert contents(library) == published(pipeline)
 
-    def test_missing_gated_and_unknown(
-        self, library: ModelLibrary, fake_hub: FakeHub
-    ) -> None:
+    def test_missing_gated_and_unknown(self, library: ModelLibrary, fake_hub: FakeHub) -> None:
         with pytest.raises(NotPublishedError):
             library.download("acme/nothing", patience=QUICK)
         fake_hub.add(FakeRepo("acme/gated", {"a.gguf": gguf_bytes(seed=1)}, gated="manual"))

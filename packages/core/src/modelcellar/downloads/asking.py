@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from modelcellar.downloads import web
 from modelcellar.downloads.attempts import Refuse
 from modelcellar.downloads.selection import select
 from modelcellar.downloads.targets import CivitaiTarget, HubTarget, Target, WebTarget
@@ -50,11 +49,9 @@ async def ask(hosts: Hosts, target: Target, selecting: Selecting) -> Wanted:
         case HubTarget():
             return await _ask_hub(hosts, target, selecting)
         case CivitaiTarget():
-            remote = await hosts.civitai_files.remote(target)
-            return _wanted(remote, selecting, hosts.civitai_files.refusal)
+            raise NotImplementedError
         case WebTarget():
-            remote = await web.remote(hosts.network, target.url, target.sha256)
-            return _wanted(remote, selecting, web.refusal)
+            raise NotImplementedError
     assert_never(target)
 
 
