@@ -11,7 +11,7 @@ class Settings:
 
     Page sizes are reported differently by different sources. Whether the CDN heeds ``If-Range``
     is not known, nor whether it compresses what is not text; the lives of signed links are about
-    an hour.
+    an hour. ``tells_sizes`` is whether a model's siblings have sizes and digests when asked for.
 
     Every answer comes ``round_trip_s`` after its request, the first one of a connection twice as
     late, since opening it takes a round trip as well. ``rate_bytes_per_s`` is what one connection
@@ -27,3 +27,4 @@ class Settings:
     sends_xet_hash: bool = True
     round_trip_s: float = 0.0
     rate_bytes_per_s: float | None = None
+    tells_sizes: bool = True
