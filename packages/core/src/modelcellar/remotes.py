@@ -18,6 +18,7 @@ class RemoteFile:
 
     ``sha256`` is of the content; where there is none ``git_sha1`` is git's name for a blob with it
     (``sha1(b"blob <size>\\0" + bytes)``). ``size_bytes`` is ``None`` where only the answer tells.
+    ``is_default``: wanted also where nothing particular is asked for.
     """
 
     path: str
@@ -25,6 +26,7 @@ class RemoteFile:
     size_bytes: int | None
     sha256: str | None = None
     git_sha1: str | None = None
+    is_default: bool = True
 
     @property
     def key(self) -> str:

@@ -85,7 +85,7 @@ class HubFiles:
             page=self._hub.page_of(listing.repo_id),
             facts=found.facts,
             fetched_at=listing.fetched_at,
-            authorization=self._hub.authorization,
+            authorization=self._hub.signed.authorization,
             notes=notes,
             left_out=left_out,
         )
@@ -149,6 +149,10 @@ class HubFiles:
         error = refusal(answer.response.status, headers, self._asked(repo_id, revision=revision))
         if not isinstance(error, NotPublishedError):
             return error
+        if self._hub.signed.is_token_refused:
+            error.hint = (
+                f"Your token is not accepted: take HF_TOKEN away, or renew it. {error.hint}"
+            )
         try:
             if headers.get("x-error-code") == "RevisionNotFound":
                 names, word = await self._revisions(repo_id), "It has"
@@ -192,7 +196,7 @@ class HubFiles:
                 f"{self._hub.endpoint} does not answer: this is what it listed at "
                 f"{listing.fetched_at}"
             )
-        if "gated" in found.facts and self._hub.authorization is None:
+        if "gated" in found.facts and self._hub.signed.authorization is None:
             notes.append(
                 f"{listing.repo_id} is gated: accept its terms at "
                 f"{self._hub.page_of(listing.repo_id)}, then run: hf auth login (or set HF_TOKEN)"
@@ -214,7 +218,7 @@ class HubFiles:
     def _asked(
         self, repo_id: str, *, path: str | None = None, revision: str | None = None
     ) -> Refused:
-        has_token = self._hub.authorization is not None
+        has_token = self._hub.signed.authorization is not None
         return Refused(repo_id, self._hub.page_of(repo_id), has_token, path, revision)
 
     def _refused(self, message: str) -> AnswerRefusedError:
