@@ -44,6 +44,7 @@ class Settings:
     ``library`` is the folder of the library; ``offline`` forbids the network; ``min_free_bytes`` is
     what an import leaves free on the library's disk (or 3 % of the import, if that is more);
     ``lock_timeout_s`` is how long to wait for another process that is changing the library;
+    ``hub_cache`` is the Hub's own client's cache, in ``hub_home`` where it is ``None``;
     ``reflink`` is ``auto``, or ``never`` for copies whose every byte is written although the file
     system could share them; ``drive`` says what drives are, where the user knows better.
     """
@@ -57,6 +58,7 @@ class Settings:
     lookup: bool = True
     hub_endpoint: str = "https://huggingface.co"
     hub_home: Path = field(default_factory=_default_hub_home)
+    hub_cache: Path | None = None
     civitai_endpoint: str = "https://civitai.com"
     civarchive_endpoint: str = "https://civarchive.com"
 
@@ -209,6 +211,7 @@ _RULES = (
     _Rule("lookup", "MODELCELLAR_LOOKUP", _parse_bool),
     _Rule("hub_endpoint", "HF_ENDPOINT", _parse_endpoint),
     _Rule("hub_home", "HF_HOME", _parse_path),
+    _Rule("hub_cache", "HF_HUB_CACHE", _parse_path),
     _Rule("civitai_endpoint", "MODELCELLAR_CIVITAI_ENDPOINT", _parse_endpoint),
     _Rule("civarchive_endpoint", "MODELCELLAR_CIVARCHIVE_ENDPOINT", _parse_endpoint),
 )

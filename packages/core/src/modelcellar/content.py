@@ -19,12 +19,14 @@ from modelcellar.records import (
     Security,
 )
 from modelcellar.sources import Source, SourceFile
+from modelcellar.sources.litter import has_weights_name
 
 __all__ = [
     "content_digest",
     "describe",
     "file_record",
     "file_records",
+    "foretold_ranges",
     "hash_ranges",
     "header_hash",
     "security_of",
@@ -47,6 +49,21 @@ def hash_ranges(file: SourceFile) -> list[tuple[int, int]]:
     data_start = file.inspection.data_start
     if data_start is not None and data_start < size_bytes:
         ranges.append((data_start, size_bytes))
+    return ranges
+
+
+def foretold_ranges(path: str, size_bytes: int, head: bytes) -> list[tuple[int, int]]:
+    """The same ranges of a file of which only the name and the first 8 bytes are there.
+
+    They may be wrong: who uses their digests compares them with :func:`hash_ranges`.
+    """
+    ranges = []
+    if has_weights_name(path) and size_bytes >= AUTOV1_RANGE[1]:
+        ranges.append(AUTOV1_RANGE)
+    if path.lower().endswith((".safetensors", ".sft")) and len(head) >= 8:
+        data_start = 8 + int.from_bytes(head[:8], "little")
+        if data_start < size_bytes:
+            ranges.append((data_start, size_bytes))
     return ranges
 
 

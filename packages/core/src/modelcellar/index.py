@@ -176,12 +176,11 @@ class Catalog(CatalogFile):
 
     def files_of_size(self, size_bytes: int) -> list[tuple[str, str]]:
         """Model id and path inside the model of every file of this size."""
-        rows = self.connection.execute(
-            "SELECT m.id, f.path FROM files f JOIN models m ON m.rowid = f.model"
-            " WHERE f.size_bytes = ? ORDER BY m.id, f.path",
-            (size_bytes,),
-        )
-        return [(model_id, path.decode("utf-8", "surrogateescape")) for model_id, path in rows]
+        return self._places("f.size_bytes = ?", size_bytes)
+
+    def files_with_sha256(self, sha256: str) -> list[tuple[str, str]]:
+        """Model id and path inside the model of every file with this SHA-256."""
+        return self._places("f.sha256 = ?", sha256)
 
     def same_tensors(self, model: ModelRecord) -> list[str]:
         """Ids of other models that hold the same tensors, whatever their headers say."""
@@ -265,6 +264,14 @@ class Catalog(CatalogFile):
         self.connection.execute("DELETE FROM files WHERE model = ?", (rowid,))
         self.connection.executemany(INSERT_FILE, row.file_values(rowid))
         self.connection.executemany(INSERT_WORD, [(word,) for word in sorted(text.known)])
+
+    def _places(self, condition: str, value: SqlValue) -> list[tuple[str, str]]:
+        rows = self.connection.execute(
+            "SELECT m.id, f.path FROM files f JOIN models m ON m.rowid = f.model"
+            f" WHERE {condition} ORDER BY m.id, f.path",
+            (value,),
+        )
+        return [(model_id, path.decode("utf-8", "surrogateescape")) for model_id, path in rows]
 
     def _manifests(self, statement: str, *values: SqlValue) -> list[Manifest]:
         rows = self.connection.execute(statement, values)

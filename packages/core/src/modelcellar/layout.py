@@ -19,6 +19,7 @@ from modelcellar.io.trees import write_file
 
 __all__ = [
     "BEGUN_FILE",
+    "DOWNLOADS",
     "FOLDERS",
     "MOVED_FILE",
     "README_FILE",
@@ -32,6 +33,8 @@ MOVED_FILE = "library.moved.json"
 """What ``library.json`` is called once the library was moved: the same, and ``moved_to``."""
 BEGUN_FILE = ".relocating.json"
 """In a folder that a library is being moved to: whose it will be."""
+DOWNLOADS = "downloads"
+"""The folder in ``staging/`` that outlives the process that made it."""
 README_FILE = "README.txt"
 README = """\
 This folder is a modelcellar library: it keeps AI model files once each.
@@ -40,7 +43,7 @@ models/     the files themselves, under their original names. They are write-pro
 manifests/  what is known about each model, one small JSON file a model.
 journal/    what was changed, so that `cellar undo` can take it back.
 trash/      removed models until they are purged.
-staging/    unfinished work; tidied by the next change.
+staging/    unfinished work; tidied by the next change, but for unfinished downloads.
 catalog/    a search index made from the manifests; may be deleted at any time.
 
 The whole folder can be moved or copied to another disk. Change it with the `cellar` command.

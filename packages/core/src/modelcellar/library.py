@@ -1,6 +1,5 @@
 """The library: opens a folder, wires the parts together, and passes each request on."""
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,13 +7,11 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from modelcellar import manifest as manifests
 from modelcellar.config import Settings, load_settings
-from modelcellar.dedupe_records import DedupeReport
+from modelcellar.download_records import DownloadReport, Patience, UnfinishedDownload
 from modelcellar.edits import apply_edits
 from modelcellar.index import Catalog
-from modelcellar.index_file import DAMAGED
 from modelcellar.layout import create_library
 from modelcellar.link_records import LinkKind
-from modelcellar.reader import LibraryReader
 from modelcellar.records import (
     EditChanges,
     JournalEntry,
@@ -30,12 +27,9 @@ from modelcellar.reports import (
     ImportResult,
     LookupReport,
     Progress,
-    PurgeReport,
-    RebuildReport,
     RestoreReport,
-    VerifyReport,
 )
-from modelcellar.search.fts5 import rebuild as rebuild_index
+from modelcellar.upkeep import LibraryUpkeep
 
 if TYPE_CHECKING:
     from modelcellar.applications import Applications
@@ -49,7 +43,7 @@ ProgressCallback = Callable[[Progress], object]
 WaitCallback = Callable[["Wait"], None]
 
 
-class ModelLibrary(LibraryReader):
+class ModelLibrary(LibraryUpkeep):
     """One library of models. A context manager; close it when done.
 
     Args:
@@ -130,6 +124,93 @@ class ModelLibrary(LibraryReader):
             )
             return importer.run([Path(path) for path in paths])
 
+    def download(
+        self,
+        target: str,
+        patterns: Sequence[str] = (),
+        *,
+        revision: str | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        sha256: str | None = None,
+        name: str | None = None,
+        model_type: ModelType | None = None,
+        connections: int = 0,
+        dry_run: bool = False,
+        patience: Patience | None = None,
+        progress: ProgressCallback | None = None,
+        on_wait: WaitCallback | None = None,
+        on_note: Callable[[str], object] | None = None,
+    ) -> DownloadReport:
+        """Bring files from the Hub, Civitai or an address into the library, proved by their digest.
+
+        What is cut short is gone on with by the same call, in this process or another.
+
+        Args:
+            target: see :mod:`modelcellar.downloads.targets`.
+            patterns: which files of it; none means all.
+            revision: branch, tag or commit of a repository; by default what the Hub shows.
+            include: more patterns.
+            exclude: which of those files not.
+            sha256: what the file at a plain address must turn out to be.
+            name: the user's name for the model.
+            model_type: the user's word for what it is.
+            connections: how many at a time; 0: as many as make it faster.
+            dry_run: ask and compare, fetch nothing.
+            patience: when a transfer counts as broken, and how often it is tried again.
+            progress: told how far things are.
+            on_wait: told of each wait for a host's quota.
+            on_note: told of what people should know, as soon as it is known.
+
+        Raises:
+            CellarError: see :meth:`modelcellar.downloads.downloader.Downloader.run`.
+            KeyboardInterrupt: what has come is kept for the next run.
+            OSError: the library's disk is full or fails.
+        """
+        from modelcellar.downloads.downloader import Downloader, DownloadOptions
+
+        options = DownloadOptions(
+            tuple(patterns),
+            revision,
+            tuple(include),
+            tuple(exclude),
+            sha256,
+            name,
+            model_type,
+            connections,
+            dry_run,
+            patience or Patience(),
+        )
+        with self._changing():
+            downloader = Downloader(
+                self._books,
+                self._settings,
+                options=options,
+                on_progress=progress,
+                on_wait=on_wait,
+                on_note=on_note,
+            )
+            return downloader.run(target)
+
+    def unfinished_downloads(self) -> tuple[UnfinishedDownload, ...]:
+        """What was begun and can be gone on with, the oldest first."""
+        from modelcellar.downloads.unfinished import unfinished
+
+        return unfinished(self.path)
+
+    def discard_downloads(self, target: str) -> tuple[UnfinishedDownload, ...]:
+        """Give up what was begun of ``target``, and its space back; what that was.
+
+        Args:
+            target: as it was given to :meth:`download`, or the repository or page it is from.
+
+        Raises:
+            OSError: the library cannot be written to.
+        """
+        from modelcellar.downloads.unfinished import discard
+
+        return discard(self.path, target)
+
     def adopt(
         self,
         paths: Sequence[Path],
@@ -159,42 +240,6 @@ class ModelLibrary(LibraryReader):
             options = AdoptOptions(link, dry_run)
             adopter = Adopter(self._books, options=options, on_progress=progress)
             return adopter.run([Path(path) for path in paths])
-
-    def dedupe(
-        self,
-        paths: Sequence[Path],
-        *,
-        link: LinkKind = LinkKind.REFLINK,
-        apply: bool = False,
-        min_bytes: int = 1,
-        progress: ProgressCallback | None = None,
-    ) -> DedupeReport:
-        """Find equal files below ``paths``, and in the library, and give their space back.
-
-        Args:
-            paths: files and folders; links are not followed.
-            link: ``REFLINK`` shares data and changes no file; ``HARDLINK`` makes one file of equal
-                ones, which :meth:`undo` takes back.
-            apply: do it, not only say what would be done.
-            min_bytes: pass over smaller files.
-            progress: told how far things are.
-
-        Raises:
-            LibraryBusyError: another process did not let go of the library in time.
-        """
-        from modelcellar.dedupe import DedupeOptions, Deduper, records_folder
-        from modelcellar.io.manager import IoManager
-
-        with self._changing():
-            self._books.refresh()
-            deduper = Deduper(
-                records_folder(),
-                options=DedupeOptions(link, apply, min_bytes),
-                disks=IoManager(self._settings.drive),
-                books=self._books,
-                on_progress=progress,
-            )
-            return deduper.run([Path(path) for path in paths])
 
     def edit(self, text: str, changes: EditChanges, *, dry_run: bool = False) -> ModelRecord:
         """Change what the user says about a model; guesses stay beside the user's word.
@@ -237,52 +282,6 @@ class ModelLibrary(LibraryReader):
             if dry_run:
                 return last_change(self._books, self._links)
             return undo(self._books, self._links)
-
-    def purge(self, *, older_than_s: float = 0.0, dry_run: bool = False) -> PurgeReport:
-        """Delete for good what is in the trash for at least so many seconds. Not undoable."""
-        from modelcellar.history import purge
-
-        with self._changing():
-            return purge(self._books, older_than_s=older_than_s, dry_run=dry_run)
-
-    def verify(
-        self,
-        texts: Sequence[str] = (),
-        *,
-        quick: bool = False,
-        unread: bool = False,
-        max_duration_s: float | None = None,
-        progress: ProgressCallback | None = None,
-    ) -> VerifyReport:
-        """Read models again and compare both digests; those not verified for longest come first.
-
-        Args:
-            texts: which models, as for :meth:`get`; none means all.
-            quick: sizes and structure only.
-            unread: only adopted models that nobody has read yet, instead of all; small ones first.
-            max_duration_s: begin no further model after that many seconds.
-            progress: told how far things are.
-
-        Raises:
-            ModelNotFoundError, AmbiguousModelError: as for :meth:`get`.
-        """
-        from modelcellar.io.manager import IoManager
-        from modelcellar.verifier import Verifier
-
-        ids = [self._resolve(text).id for text in texts]
-        ids += self._read(Catalog.unread) if unread else []
-        self._read(Catalog.stamp)
-        with self._changing():
-            verifier = Verifier(
-                self._books,
-                quick=quick,
-                max_duration_s=max_duration_s,
-                disks=IoManager(self._settings.drive),
-                on_progress=progress,
-            )
-            if texts or unread:
-                return verifier.run(list(dict.fromkeys(ids)))
-            return verifier.run_all()
 
     def lookup(
         self, text: str, *, refresh: bool = False, on_wait: WaitCallback | None = None
@@ -380,14 +379,3 @@ class ModelLibrary(LibraryReader):
                 dry_run=dry_run,
                 progress=progress,
             )
-
-    def rebuild(self) -> RebuildReport:
-        """Make the catalog anew from the manifests."""
-        began = time.perf_counter()
-        try:
-            models, problems = self._books.rebuild()
-        except DAMAGED as error:
-            self._whole.remake(error)
-            models, problems = self._books.rebuild()
-        rebuild_index(self._books.catalog.connection)
-        return RebuildReport(models, time.perf_counter() - began, problems)

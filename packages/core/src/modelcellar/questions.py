@@ -13,7 +13,7 @@ from modelcellar.manifest import Manifest
 from modelcellar.origins import Claim, Match, Standing, Subject
 from modelcellar.records import ErrorInfo, FileRecord, Inspection, JsonValue
 
-__all__ = ["about_file", "about_model", "git_sha1", "of_whole_model", "weights"]
+__all__ = ["about_file", "about_model", "git_name", "git_sha1", "of_whole_model", "weights"]
 
 MAX_GIT_BYTES = 10 << 20
 """What is larger has to be an LFS object on the Hub, and those have a SHA-256."""
@@ -81,13 +81,20 @@ def weights(found: Manifest) -> tuple[FileRecord, ...]:
 
 
 def git_sha1(path: Path, size_bytes: int) -> str | None:
-    """Git's name for these bytes (gitformat-pack(5)); ``None`` for what is too large to need it.
+    """Git's name for these bytes; ``None`` for what is too large to need it.
 
     Raises:
         OSError: the file cannot be read.
     """
-    if size_bytes > MAX_GIT_BYTES:
-        return None
+    return None if size_bytes > MAX_GIT_BYTES else git_name(path, size_bytes)
+
+
+def git_name(path: Path, size_bytes: int) -> str:
+    """Git's name for a blob with these bytes (gitformat-pack(5)), however many they are.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     blob = hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
     with path.open("rb") as file:
         while piece := file.read(_PIECE):

@@ -26,6 +26,8 @@ class RemoteFile:
     size_bytes: int | None
     sha256: str | None = None
     git_sha1: str | None = None
+    scan: str | None = None
+    """What the host's scanners say of it, as in :class:`modelcellar.origins.RepoFile`."""
     is_default: bool = True
 
     @property

@@ -20,7 +20,7 @@ from modelcellar.index import CatalogRow
 from modelcellar.io import hashing
 from modelcellar.io.locking import try_lock
 from modelcellar.io.trees import chmod, remove_tree, seal, tree_bytes, write_file
-from modelcellar.layout import make_folders, read_library_id
+from modelcellar.layout import DOWNLOADS, make_folders, read_library_id
 from modelcellar.manifest import Manifest
 from modelcellar.records import JournalEntry
 
@@ -131,7 +131,9 @@ class Store:
 
     def _recover(self) -> None:
         dead = False
-        for folder in sorted({p.with_suffix("") for p in (self.root / "staging").iterdir()}):
+        staging = self.root / "staging"
+        folders = {path.with_suffix("") for path in staging.iterdir()} - {staging / DOWNLOADS}
+        for folder in sorted(folders):
             held = try_lock(folder.with_suffix(".lock"), 0)
             if held is not None:
                 if folder.is_dir():  # or its change ended between the listing and the lock

@@ -11,6 +11,7 @@ from modelcellar.doctor.patient import Patient
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
 from modelcellar.io.locking import try_lock
 from modelcellar.io.trees import tree_bytes
+from modelcellar.layout import DOWNLOADS
 from modelcellar.store import Store
 
 __all__ = ["check_journal", "check_staging", "check_trash"]
@@ -21,7 +22,7 @@ OLD_TRASH = timedelta(days=30)
 def check_staging(patient: Patient) -> Iterator[Finding]:
     """Work in progress, and what was left by processes that died."""
     staging = patient.root / "staging"
-    if not (names := {path.stem for path in staging.iterdir()}):
+    if not (names := {path.stem for path in staging.iterdir()} - {DOWNLOADS}):
         yield Finding("staging", Status.OK, "nothing is under way, and nothing was left behind")
         return
     try:

@@ -14,7 +14,7 @@ from modelcellar.records import FileFormat
 from modelcellar.sources.parts import indexed
 from modelcellar.sources.source import SourceFile
 
-__all__ = ["MARKERS", "Claim", "is_of_libraries", "read_claim"]
+__all__ = ["MARKERS", "Claim", "has_library_name", "is_of_libraries", "read_claim"]
 
 PIPELINE_MARKER = "model_index.json"
 WEIGHTS_MARKERS = frozenset({"adapter_config.json", "config.json"})
@@ -42,6 +42,8 @@ _WEIGHTS = re.compile(
     r"|(?:\w+_)?(?:model|encoder|decoder)(?:_merged|_with_past)?(?:_model)?(?:_\w+)?\.onnx"
     r"|openvino_\w*model\w*\.bin)"
 )
+_FIXED_NAMES = frozenset({"pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"})
+"""What else diffusers calls a file; such a one is a model of its own."""
 _INDEX = re.compile(
     r"(?:pytorch_|adapter_|diffusion_pytorch_|tf_|flax_)?model\.(?:safetensors|bin|h5|msgpack)"
     r"\.index(?:\.\w+)?\.json"
@@ -103,6 +105,11 @@ def read_claim(files: Mapping[str, SourceFile], subfolders: frozenset[str]) -> C
     indices = [file for name, file in files.items() if _INDEX.fullmatch(name)]
     listed = frozenset().union(*map(indexed, indices))
     return Claim(frozenset(folders) & subfolders, listed, is_described)
+
+
+def has_library_name(name: str) -> bool:
+    """Whether weights have such a name in any repository, so that it says nothing of the model."""
+    return _WEIGHTS.fullmatch(name) is not None or name in _FIXED_NAMES
 
 
 def is_of_libraries(name: str) -> bool:

@@ -20,7 +20,7 @@ from modelcellar.sources.external import Trouble, external_data, needs_of, refus
 from modelcellar.sources.gathering import Gathering, StopError, foreign_weights, is_weights
 from modelcellar.sources.litter import has_weights_name
 from modelcellar.sources.parts import Part, index_name, indexed, missing_parts
-from modelcellar.sources.source import NotTaken, Source, SourceFile, refused
+from modelcellar.sources.source import NotTaken, Source, SourceFile, is_page, refused
 
 __all__ = ["ModelFolder", "find_model_folder", "whole_folder"]
 
@@ -62,6 +62,7 @@ def find_model_folder(
     below: Sequence[Path],
     *,
     exclude: Path | None = None,
+    is_published: bool = False,
 ) -> ModelFolder | None:
     """The model that a folder says it is; ``None`` if it says nothing of the kind.
 
@@ -71,6 +72,7 @@ def find_model_folder(
         odd: why others of them could not be looked at.
         below: the folders in it.
         exclude: the library, of which nothing is taken.
+        is_published: a host publishes these very bytes, pages and error messages among them.
 
     Raises:
         OSError: a part of it cannot be read.
@@ -109,11 +111,17 @@ def find_model_folder(
             return ModelFolder(refused(folder, "not_a_file", text, "Remove it from the folder."))
         else:
             return ModelFolder(replace(item, path=folder))
-    return ModelFolder(_as_item(folder, gathering.files, exclude), left, gathering.apart, told)
+    whole = _as_item(folder, gathering.files, exclude, is_published=is_published)
+    return ModelFolder(whole, left, gathering.apart, told)
 
 
 def _as_item(
-    folder: Path, files: list[SourceFile], exclude: Path | None, *, is_wanted: bool = False
+    folder: Path,
+    files: list[SourceFile],
+    exclude: Path | None,
+    *,
+    is_wanted: bool = False,
+    is_published: bool = False,
 ) -> Item:
     """The files of a folder as one model, if nothing of it is missing or broken.
 
@@ -125,7 +133,7 @@ def _as_item(
     files = checked
     for file in files:
         refusal = file.inspection.refusal
-        if refusal is not None and (refusal.code != "empty" or has_weights_name(file.path.name)):
+        if refusal is not None and not _is_spared(file, is_published=is_published):
             where = f"{naming.display(file.relative)}: {refusal.reason}"
             return refused(folder, refusal.code, where, refusal.remedy)
     if not files:
@@ -137,6 +145,14 @@ def _as_item(
     others = {file.relative: file.path for file in files if file not in known}
     findings = inspect_model([file.path for file in known], others)
     return Source(folder, _folder_name(folder), tuple(files), findings)
+
+
+def _is_spared(file: SourceFile, *, is_published: bool) -> bool:
+    """Whether a refused file is only a file beside the weights."""
+    if is_published and is_page(file):
+        return True
+    refusal = file.inspection.refusal
+    return refusal is not None and refusal.code == "empty" and not has_weights_name(file.path.name)
 
 
 def _with_data(

@@ -18,6 +18,7 @@ __all__ = [
     "SourceFile",
     "Stamp",
     "failed",
+    "is_page",
     "look",
     "may_be_model",
     "refused",
@@ -150,6 +151,16 @@ def may_be_model(file: SourceFile) -> bool:
     if file.inspection.format is not FileFormat.UNKNOWN:
         return True
     return file.inspection.facts.get("kind") is None and has_weights_name(file.path.name)
+
+
+def is_page(file: SourceFile) -> bool:
+    """Whether a file is refused as what it is, and by its name is no weights anyway.
+
+    A saved page in the place of a model is a failed download; one that a repository holds is not.
+    """
+    inspection = file.inspection
+    is_nothing = inspection.refusal is not None and inspection.format is FileFormat.UNKNOWN
+    return is_nothing and not has_weights_name(file.path.name)
 
 
 def skipped(path: Path, code: str, reason: str) -> NotTaken:

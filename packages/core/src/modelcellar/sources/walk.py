@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelcellar.io.bounded import read_bytes
-from modelcellar.records import FileFormat
 from modelcellar.sources.beside import Beside
-from modelcellar.sources.folders import find_model_folder, whole_folder
-from modelcellar.sources.groups import group_files
+from modelcellar.sources.folders import whole_folder
 from modelcellar.sources.litter import IGNORED_FOLDERS, UNFINISHED, is_inside, is_litter
 from modelcellar.sources.ollama import store_of, store_sources
+from modelcellar.sources.sorting import sort_folder
 from modelcellar.sources.source import (
     NotTaken,
     Source,
@@ -139,23 +138,18 @@ class _Walk:
         below = [path for path in paths if path.is_dir()]
         elsewhere = {*below, *self._data_below}
         odd, files = _look_at([path for path in paths if path not in elsewhere])
-        whole = find_model_folder(folder, files, odd, below, exclude=self._exclude)
-        items: list[Item] = [*odd]
-        if whole is not None:
-            items, files, below = [*whole.told], [*whole.left], [*whole.apart]
-        models = [file for file in files if may_be_model(file)]
-        others = [file for file in files if not may_be_model(file)]
-        groups, left = group_files(models, others, exclude=self._exclude)
-        items += [_kept(group.item) for group in groups]
-        items += [_not_a_model(file) for file in left]
-        for group in groups:
+        found = sort_folder(folder, files, below, odd=odd, exclude=self._exclude)
+        items: list[Item] = [*(odd if found.whole is None else found.whole.told)]
+        items += [group.item for group in found.groups]
+        items += [_not_a_model(file) for file in found.left]
+        for group in found.groups:
             self._data_below.update(folder / name for name in group.names if "/" in name)
         # Of several commits in a cache the one that people use comes first.
         main = _main_of(folder) if folder.name == SNAPSHOTS else ""
-        found = sorted(
-            [*items, *below], key=lambda item: (_path_of(item).name != main, _path_of(item))
+        inside = sorted(
+            [*items, *found.below], key=lambda item: (_path_of(item).name != main, _path_of(item))
         )
-        return found if whole is None else [whole.item, *found]
+        return inside if found.whole is None else [found.whole.item, *inside]
 
     def _names_in(self, folder: Path) -> frozenset[str] | None:
         """The names in a folder worth looking at; ``None`` for one seen before or our own."""
@@ -212,12 +206,3 @@ def _not_a_model(file: SourceFile) -> NotTaken:
         return skipped(file.path, "not_a_model", "an empty file")
     kind = file.inspection.facts.get("kind", "unknown content")
     return skipped(file.path, "not_a_model", f"not a model ({kind})")
-
-
-def _kept(item: Item) -> Item:
-    """Leaves alone what is no model although its format is one: an optimizer's state."""
-    if not isinstance(item, Source) or (told := item.findings.get("not_a_model")) is None:
-        return item
-    if item.format is FileFormat.GGUF:
-        return item  # A vocabulary by itself is something that people keep.
-    return skipped(item.path, "not_a_model", f"not a model ({told.value})")
