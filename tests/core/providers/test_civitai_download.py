@@ -155,20 +155,19 @@ def test_a_version_of_another_model(desk: Desk, fake_hub: FakeHub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("filters", "first"),
+    ("asked", "first"),
     [
-        ({"fileId": "34"}, FULL),
-        ({"type": "Model", "format": "SafeTensor", "size": "full", "fp": "fp32"}, FULL),
-        ({"type": "model"}, TOY),
-        ({"type": "VAE"}, VAE),
-        ({"token": "secret"}, TOY),
+        ({"file_id": 34}, FULL),
+        ({"filters": [("type", "Model"), ("size", "full"), ("fp", "fp32")]}, FULL),
+        ({"filters": [("type", "model"), ("format", "SAFETENSOR")]}, TOY),
+        ({"filters": [("type", "VAE")]}, VAE),
     ],
 )
 def test_what_a_download_link_asks_for(
-    desk: Desk, fake_hub: FakeHub, filters: Mapping[str, str], first: CivitaiFile
+    desk: Desk, fake_hub: FakeHub, asked: Mapping[str, Any], first: CivitaiFile
 ) -> None:
     publish(fake_hub, TOY, FULL, VAE)
-    remote = desk.remote(filters=filters)
+    remote = desk.remote(**asked)
     assert remote.files[0].sha256 == sha256(first.data)
     assert next(file.path for file in remote.files if file.is_default) == first.name
     assert len(remote.files) == 3
@@ -176,9 +175,10 @@ def test_what_a_download_link_asks_for(
 
 def test_a_link_to_a_file_that_is_not_there(desk: Desk, fake_hub: FakeHub) -> None:
     publish(fake_hub, TOY)
-    with pytest.raises(NotPublishedError, match="no file with fp=fp8") as e:
-        desk.remote(filters={"fp": "fp8"})
-    assert e.value.hint == "It has toy.safetensors."
+    for asked, said in (({"filters": [("fp", "fp8")]}, "fp=fp8"), ({"file_id": 7}, "fileid=7")):
+        with pytest.raises(NotPublishedError, match=f"no file with {said}") as e:
+            desk.remote(**asked)
+        assert e.value.hint == "It has toy.safetensors."
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_what_has_no_digest_cannot_be_verified(desk: Desk, fake_hub: FakeHub) ->
     assert remote.left_out == (("new.safetensors", "Civitai has published no SHA-256 of it"),)
     assert len(remote.notes) == 1
     with pytest.raises(NotPublishedError, match=r"no SHA-256 of new\.safetensors"):
-        desk.remote(filters={"fileId": "40"})
+        desk.remote(file_id=40)
 
 
 def test_what_scanners_warn_of_is_said(desk: Desk, fake_hub: FakeHub) -> None:

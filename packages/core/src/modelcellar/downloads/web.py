@@ -3,7 +3,6 @@
 Its query may hold secrets, as those of signed links do: nothing but the request shows it.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urldefrag, urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urldefrag, urlsplit
 from modelcellar import naming
 from modelcellar.answers.cached import Network
 from modelcellar.downloads.file_names import file_name
+from modelcellar.downloads.sizing import probe
 from modelcellar.errors import (
     AnswerRefusedError,
     CellarError,
@@ -18,15 +18,12 @@ from modelcellar.errors import (
     SignInNeededError,
     UsageError,
 )
-from modelcellar.network.http import Request, Response, display_url, is_loopback, origin_of
+from modelcellar.network.http import Response, display_url, is_loopback, origin_of
 from modelcellar.remotes import Remote, RemoteFile
 
 __all__ = ["PROVIDER", "WebFiles"]
 
 PROVIDER = "web"
-MAX_PROBE_BYTES = 64 << 10
-"""Of a host that answers a request for one byte with the whole file, however small that is."""
-_TOTAL = re.compile(r"bytes\s+(?:\d+-\d+|\*)/(\d{1,18})", re.ASCII | re.IGNORECASE)
 _PAGES = (".htm", ".html", ".xhtml")
 
 
@@ -51,7 +48,11 @@ class WebFiles:
                 f"{naming.display(sha256[:80])!r} is no SHA-256", "It has 64 digits: 0-9 and a-f."
             )
         page = display_url(url)
-        response, size = await self._probe(url, page)
+
+        def refuse(response: Response) -> CellarError:
+            return self.refusal(response.status, response.headers, repo_id=page, path=page)
+
+        response, size = await probe(self._network, url, refuse=refuse)
         name = file_name(response.headers, (url, response.url))
         if _is_page(response.headers) and not name.lower().endswith(_PAGES):
             raise _page_instead(page)
@@ -80,29 +81,6 @@ class WebFiles:
             return NotPublishedError(f"there is no {shown} ({status})", "Check the address.")
         return AnswerRefusedError(f"the host refuses {shown} ({status})", "Try it again later.")
 
-    async def _probe(self, url: str, page: str) -> tuple[Response, int]:
-        """An answer about the file, and its size in bytes."""
-        # Signed links are often good for GET only; and who ignores a range is asked with HEAD.
-        headers = {"Accept-Encoding": "identity"}
-        one_byte = Request("GET", url, {**headers, "Range": "bytes=0-0"}, max_bytes=MAX_PROBE_BYTES)
-        refused: AnswerRefusedError | None = None
-        try:
-            response = await self._network.request(one_byte)
-        except AnswerRefusedError as error:
-            refused = error
-        else:
-            size = _size(response)
-            if size is not None:
-                return response, size
-            if response.status >= 400:
-                raise self.refusal(response.status, response.headers, repo_id=page, path=page)
-        response = await self._network.request(Request("HEAD", url, headers))
-        length = response.headers.get("content-length", "")
-        is_told = response.status == 200 and "content-encoding" not in response.headers
-        if is_told and re.fullmatch(r"[0-9]{1,18}", length):
-            return response, int(length)
-        raise _no_size(page, url) from refused
-
 
 def _is_page(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").lower().startswith("text/html")
@@ -112,15 +90,6 @@ def _page_instead(shown: str) -> AnswerRefusedError:
     return AnswerRefusedError(
         f"{shown} is a page for people, not a file",
         "Give the address of the file itself. The host may also want a login first.",
-    )
-
-
-def _no_size(page: str, url: str) -> AnswerRefusedError:
-    """The host keeps the size to itself."""
-    return AnswerRefusedError(
-        f"{page}: the host does not tell how large it is",
-        "Download it with a browser, then: cellar import FILE.",
-        origin=origin_of(url),
     )
 
 
@@ -147,14 +116,3 @@ def _address(url: str) -> str:
     if origin.startswith("http:") and not is_loopback(origin):
         raise UsageError(f"{display_url(address)} is not encrypted", "Use an https address.")
     return address
-
-
-def _size(response: Response) -> int | None:
-    """The size of the whole file, out of the answer to a request for its first byte."""
-    match = _TOTAL.fullmatch(response.headers.get("content-range", "").strip())
-    if match is not None and (
-        response.status == 206 or (response.status == 416 and match[1] == "0")
-    ):
-        return int(match[1])
-    is_whole = response.status == 200 and "content-encoding" not in response.headers
-    return len(response.body) if is_whole else None

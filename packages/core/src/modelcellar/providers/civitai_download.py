@@ -5,7 +5,7 @@ Addresses and fields: civitai's ``src/pages/api/v1/model-versions/[id].ts``, ``m
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from modelcellar import naming
 from modelcellar.answers.cached import Answer, CachedNetwork
@@ -58,7 +58,8 @@ class CivitaiFiles:
         version_id: int | None = None,
         *,
         model_id: int | None = None,
-        filters: Mapping[str, str] | None = None,
+        file_id: int | None = None,
+        filters: Iterable[tuple[str, str]] = (),
     ) -> Remote:
         """The files of a version, asked for anew; the one that is meant first.
 
@@ -67,8 +68,9 @@ class CivitaiFiles:
 
         Args:
             version_id: ``None``: the version that the page of ``model_id`` shows first.
-            filters: of a download link: ``type``, ``format``, ``size``, ``fp``, ``fileId``; what
-                they fit is meant instead. Other keys say nothing.
+            file_id: one file of it that is meant instead.
+            filters: those of a download link: pairs of ``type``, ``format``, ``size`` or ``fp``
+                and what the file has there; of those that they fit, the first is meant instead.
 
         Raises:
             UsageError: neither a version nor a model is named, or one that cannot be.
@@ -91,7 +93,7 @@ class CivitaiFiles:
         page = f"{self.endpoint}/models/{found_model}?modelVersionId={version_id}"
         title = _title(version)
         self._require_there(version, title, page)
-        meant, others = chosen(list(files_in(version)), filters or {}, title)
+        meant, others = chosen(list(files_in(version)), title, file_id, dict(filters))
         files, more, left_out = self._remote_files(meant, others, version_id)
         notes += more
         if str(version.get("availability")) == "EarlyAccess":
@@ -210,7 +212,8 @@ class CivitaiFiles:
             )
         if status == 404:
             return NotPublishedError(
-                f"there is no {what} on Civitai", f"Check the number, or see {page} in a browser."
+                f"there is no {what} on Civitai",
+                f"Check the number, or see {page} in a browser. Or try again: it may pass.",
             )
         if status == 410:
             return NotPublishedError(

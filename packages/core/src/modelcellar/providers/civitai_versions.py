@@ -65,7 +65,7 @@ def files_in(version: Mapping[str, JsonValue]) -> Iterator[VersionFile]:
 
 
 def chosen(
-    files: Sequence[VersionFile], filters: Mapping[str, str], title: str
+    files: Sequence[VersionFile], title: str, file_id: int | None, filters: Mapping[str, str]
 ) -> tuple[list[VersionFile], list[VersionFile]]:
     """The files that are meant, the weights first, and the others.
 
@@ -76,10 +76,11 @@ def chosen(
         raise NotPublishedError(
             f"{title} has no files on Civitai", "Look at its page in a browser."
         )
-    names = {*_FILTERS, "fileid"}
-    wanted = {key.lower(): value.lower() for key, value in filters.items() if key.lower() in names}
+    wanted = {key.lower(): value.lower() for key, value in filters.items()}
+    if file_id is not None:
+        wanted["fileid"] = f"{file_id}"
     if wanted:
-        fitting = [one for one in files if all(one.kinds[key] == wanted[key] for key in wanted)]
+        fitting = [one for one in files if all(one.kinds.get(key) == wanted[key] for key in wanted)]
         if not fitting:
             shown = "&".join(f"{key}={value}" for key, value in wanted.items())
             raise NotPublishedError(
