@@ -30,7 +30,7 @@ from modelcellar.hf.oid_index import OidIndex
 from modelcellar.network.manager import NetworkManager
 from modelcellar.network.secret import Secret
 from modelcellar.remotes import Remote
-from tests.support.fake_hub import FakeHub, FakeRepo, Header, Status, Token
+from tests.support.fake_hub import FakeHub, FakeRepo, Header, Portal, Status, Token
 from tests.support.models import safetensors_bytes
 
 _T = TypeVar("_T")
@@ -407,6 +407,41 @@ def test_a_list_that_goes_on_elsewhere_is_refused(
     with pytest.raises(AnswerRefusedError, match="it goes on at another host"):
         desk.remote()
     assert fake_hub.log.of("elsewhere") == ()
+    assert toy.sha
+
+
+def test_a_list_without_end_is_refused(desk: Desk, toy: FakeRepo, fake_hub: FakeHub) -> None:
+    fake_hub.settings.tells_sizes = False
+    link = f'<{fake_hub.hub_url}/api/models/{ACME}/tree/{toy.sha}?recursive=true>; rel="next"'
+    fake_hub.chaos.add(Header("Link", link), path="*/tree/*", times=None)
+    with pytest.raises(AnswerRefusedError, match="it goes on in a circle"):
+        desk.remote()
+
+
+def test_another_commit_than_the_one_asked_for_is_refused(
+    desk: Desk, toy: FakeRepo, fake_hub: FakeHub
+) -> None:
+    body = json.dumps({"id": ACME, "sha": "0" * 40, "siblings": []})
+    fake_hub.chaos.add(Status(200, body), host="hub", times=None)
+    with pytest.raises(AnswerRefusedError, match=f"the Hub speaks of {'0' * 40}"):
+        desk.remote(revision=toy.sha)
+
+
+def test_a_repository_whose_list_is_gated(desk: Desk, fake_hub: FakeHub) -> None:
+    refused = Status(401, "{}", {"X-Error-Code": "GatedRepo"})
+    fake_hub.chaos.add(refused, host="hub", times=None)
+    with pytest.raises(SignInNeededError, match="is gated") as e:
+        desk.remote()
+    assert f"{fake_hub.hub_url}/{ACME}" in e.value.hint
+
+
+def test_that_it_is_not_there_is_said_also_where_nothing_else_is_known(
+    desk: Desk, toy: FakeRepo, fake_hub: FakeHub
+) -> None:
+    fake_hub.chaos.add(Portal(), path="/api/models", times=None)
+    with pytest.raises(NotPublishedError) as e:
+        desk.remote("acme/toi")
+    assert e.value.hint.startswith("Check the name.")
     assert toy.sha
 
 

@@ -322,6 +322,31 @@ def test_other_refusals(desk: Desk) -> None:
         assert error.hint
 
 
+@pytest.mark.parametrize(
+    "answer",
+    ["{}", "[]", '{"id":12,"modelId":22}', '{"id":11,"modelId":"22"}', '{"id":11,"files":7}'],
+)
+def test_an_answer_that_is_no_version(desk: Desk, fake_hub: FakeHub, answer: str) -> None:
+    fake_hub.chaos.add(Status(200, answer), host="civitai", times=None)
+    with pytest.raises(AnswerRefusedError, match="makes no sense"):
+        desk.remote()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ('{"id":22,"name":"Toy","modelVersions":[]}', "Toy has no published version"),
+        ('{"id":22,"modelVersions":[{"id":1,"status":"Draft"}]}', "model 22 has no published"),
+        ('{"id":22,"name":"Toy","mode":"TakenDown","modelVersions":[]}', "Toy has been taken down"),
+        ("[7]", "has no published version"),
+    ],
+)
+def test_a_model_without_versions(desk: Desk, fake_hub: FakeHub, answer: str, said: str) -> None:
+    fake_hub.chaos.add(Status(200, answer), host="civitai", times=None)
+    with pytest.raises(NotPublishedError, match=said):
+        desk.remote(None, model_id=22)
+
+
 def test_a_captive_portal_and_no_host(desk: Desk, fake_hub: FakeHub) -> None:
     publish(fake_hub)
     fake_hub.chaos.add(Portal(), host="civitai", times=None)
