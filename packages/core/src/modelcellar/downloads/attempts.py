@@ -144,9 +144,7 @@ class Attempts:
             return max(0.0, min(seconds, LONGEST_PAUSE_S))
         return None
 
-    def _gave_up(
-        self, transfer: Transfer, span: Span, failure: AttemptFailedError
-    ) -> CellarError:
+    def _gave_up(self, transfer: Transfer, span: Span, failure: AttemptFailedError) -> CellarError:
         error = span.error
         held = transfer.arriving.written_bytes
         hint = (
