@@ -30,6 +30,8 @@ pub enum Error {
         /// What was seen.
         detail: &'static str,
     },
+    /// The caller asked for what cannot be; nothing was done.
+    Misused(String),
     /// The caller asked for an end; it knows why.
     Cancelled,
     /// A thread of ours ended without an answer: a bug, never the user's doing.
@@ -76,6 +78,7 @@ impl fmt::Display for Error {
                 None => write!(f, "{}: {errno}", path.display()),
             },
             Self::SourceChanged { path, detail } => write!(f, "{}: {detail}", path.display()),
+            Self::Misused(detail) => f.write_str(detail),
             Self::Cancelled => f.write_str("cancelled"),
             Self::WorkerDied => f.write_str("a worker thread ended without an answer"),
         }

@@ -2,6 +2,7 @@
 //!
 //! The engine knows nothing of Python; `python` is the only module that does.
 
+pub mod arriving;
 pub mod control;
 pub mod copy;
 pub mod device;

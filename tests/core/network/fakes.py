@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from modelcellar.network.exchanges import Call, ExchangeError, Reason
 from modelcellar.network.http import Response
-from modelcellar.network.transport import Call, ExchangeError, Reason
 
 Script = Callable[[Call], Response | ExchangeError]
 

@@ -17,10 +17,10 @@ from modelcellar.errors import (
     RateLimitedError,
 )
 from modelcellar.network.circuit_breaker import CircuitState
+from modelcellar.network.exchanges import Call, ExchangeError, Reason
 from modelcellar.network.http import Request, Response
 from modelcellar.network.manager import NetworkManager
 from modelcellar.network.throttling import Wait
-from modelcellar.network.transport import Call, ExchangeError, Reason
 from tests.core.network.fakes import FakeTransport, Script, broken, status, unreachable
 from tests.support.clock import FakeClock
 

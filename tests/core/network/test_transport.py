@@ -15,13 +15,9 @@ import httpx
 import pytest
 
 import modelcellar
-from modelcellar.network.transport import (
-    Call,
-    ExchangeError,
-    HttpTransport,
-    Reason,
-    failure_of,
-)
+from modelcellar.network.exchanges import Call, ExchangeError, Reason
+from modelcellar.network.failures import failure_of
+from modelcellar.network.transport import HttpTransport
 from tests.support.http2 import serve_http2
 from tests.support.loopback import Answer, Handler, Loopback, certificate, serve
 

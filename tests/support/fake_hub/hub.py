@@ -32,7 +32,8 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 class Hub:
-    """``url`` is set by whoever starts it. ``renamed`` maps old ids, one word or two, to new."""
+    """``url`` is set by whoever starts it. ``renamed`` maps old ids, one word or two, to new,
+    and ``impostors`` ids to what the answer for them calls itself."""
 
     name = "hub"
 
@@ -47,6 +48,7 @@ class Hub:
     ) -> None:
         self.url = ""
         self.renamed: dict[str, str] = {}
+        self.impostors: dict[str, str] = {}
         self.limits = RateLimits(clock)
         self._repos: dict[str, FakeRepo] = {}
         self._cdn = cdn
@@ -168,7 +170,10 @@ class Hub:
         blobs, security = request.flag("blobs"), request.flag("securityStatus")
         if expand and (blobs or security):
             raise bad_request('"expand" cannot be combined with "blobs" or "securityStatus"')
+        blobs = blobs and self._settings.tells_sizes
         shown = model(repo, commit, expand=expand, blobs=blobs, security=security)
+        if repo.repo_id in self.impostors:
+            shown["id"] = self.impostors[repo.repo_id]
         return json_answer(shown, headers={"X-Repo-Commit": commit.id})
 
     def _tree(self, request: Request, repo: FakeRepo, commit: Commit, folder: str) -> Response:

@@ -11,7 +11,7 @@ class Settings:
 
     Page sizes are reported differently by different sources. Whether the CDN heeds ``If-Range``
     is not known, nor whether it compresses what is not text; the lives of signed links are about
-    an hour.
+    an hour. ``tells_sizes`` is whether a model's siblings have sizes and digests when asked for.
     """
 
     models_page: int = 1000
@@ -21,3 +21,4 @@ class Settings:
     heeds_if_range: bool = True
     cdn_compresses_everything: bool = False
     sends_xet_hash: bool = True
+    tells_sizes: bool = True

@@ -6,7 +6,7 @@ from enum import StrEnum
 from modelcellar.records import ErrorInfo, ModelRecord
 from modelcellar.reports import ImportResult
 
-__all__ = ["DownloadReport", "FetchedFile", "FileState", "Patience"]
+__all__ = ["DownloadReport", "FetchedFile", "FileState", "Patience", "UnfinishedDownload"]
 
 
 class FileState(StrEnum):
@@ -75,3 +75,15 @@ class DownloadReport:
     bytes_total: int = 0
     seconds: float = 0.0
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedDownload:
+    """What was begun of a target, by the same command: so many files, and bytes of them that are
+    here. ``began_at`` is ISO 8601 in UTC."""
+
+    target: str
+    files: int
+    held_bytes: int
+    size_bytes: int
+    began_at: str

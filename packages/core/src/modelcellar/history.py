@@ -101,7 +101,7 @@ def undo(books: Bookkeeper, links: LinkKeeper | None = None) -> JournalEntry:
     """
     with _links_held(links), books.change() as staging:
         entry = last_change(books, links)
-        if entry.command == "import":
+        if entry.command in ("import", "download"):
             _undo_import(books, entry, links)
         elif entry.command == "dedupe":
             for path in dedupe.take_back(entry.id)[1]:

@@ -15,6 +15,7 @@ from modelcellar.answers.store import AnswerCache
 from modelcellar.config import Settings, cache_folder, state_folder
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
 from modelcellar.hf.client import HubClient
+from modelcellar.hf.file_download import HubFiles
 from modelcellar.hf.metadata_lookup import HubLookup
 from modelcellar.hf.oid_index import OidIndex
 from modelcellar.hf.throttle import HubThrottle
@@ -35,12 +36,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The hosts of one command. ``identifier`` asks them all."""
+    """The hosts of one command. ``identifier`` asks them all; ``files`` tells what can be
+    downloaded from the Hub."""
 
     network: NetworkManager
     hub: HubClient
     oids: OidIndex
     identifier: Identifier
+    files: HubFiles
 
 
 @contextmanager
@@ -89,7 +92,8 @@ async def open_hosts(
             hub = HubClient(cached, oids=oids, endpoint=settings.hub_endpoint, token=token)
             civitai = Civitai(cached, endpoint=settings.civitai_endpoint)
             civarchive = CivArchive(cached, endpoint=settings.civarchive_endpoint)
-            yield Hosts(network, hub, oids, Identifier(HubLookup(hub), civitai, civarchive))
+            identifier = Identifier(HubLookup(hub), civitai, civarchive)
+            yield Hosts(network, hub, oids, identifier, HubFiles(hub))
 
 
 def network_status(settings: Settings) -> tuple[NetworkStatus, int, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from modelcellar import manifest as manifests
 from modelcellar.config import Settings, load_settings
+from modelcellar.download_records import DownloadReport, Patience, UnfinishedDownload
 from modelcellar.edits import apply_edits
 from modelcellar.index import Catalog
 from modelcellar.layout import create_library
@@ -122,6 +123,93 @@ class ModelLibrary(LibraryUpkeep):
                 on_result=on_result,
             )
             return importer.run([Path(path) for path in paths])
+
+    def download(
+        self,
+        target: str,
+        patterns: Sequence[str] = (),
+        *,
+        revision: str | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        sha256: str | None = None,
+        name: str | None = None,
+        model_type: ModelType | None = None,
+        connections: int = 0,
+        dry_run: bool = False,
+        patience: Patience | None = None,
+        progress: ProgressCallback | None = None,
+        on_wait: WaitCallback | None = None,
+        on_note: Callable[[str], object] | None = None,
+    ) -> DownloadReport:
+        """Bring files from the Hub, Civitai or an address into the library, proved by their digest.
+
+        What is cut short is gone on with by the same call, in this process or another.
+
+        Args:
+            target: see :mod:`modelcellar.downloads.targets`.
+            patterns: which files of it; none means all.
+            revision: branch, tag or commit of a repository; by default what the Hub shows.
+            include: more patterns.
+            exclude: which of those files not.
+            sha256: what the file at a plain address must turn out to be.
+            name: the user's name for the model.
+            model_type: the user's word for what it is.
+            connections: how many at a time; 0: as many as make it faster.
+            dry_run: ask and compare, fetch nothing.
+            patience: when a transfer counts as broken, and how often it is tried again.
+            progress: told how far things are.
+            on_wait: told of each wait for a host's quota.
+            on_note: told of what people should know, as soon as it is known.
+
+        Raises:
+            CellarError: see :meth:`modelcellar.downloads.downloader.Downloader.run`.
+            KeyboardInterrupt: what has come is kept for the next run.
+            OSError: the library's disk is full or fails.
+        """
+        from modelcellar.downloads.downloader import Downloader, DownloadOptions
+
+        options = DownloadOptions(
+            tuple(patterns),
+            revision,
+            tuple(include),
+            tuple(exclude),
+            sha256,
+            name,
+            model_type,
+            connections,
+            dry_run,
+            patience or Patience(),
+        )
+        with self._changing():
+            downloader = Downloader(
+                self._books,
+                self._settings,
+                options=options,
+                on_progress=progress,
+                on_wait=on_wait,
+                on_note=on_note,
+            )
+            return downloader.run(target)
+
+    def unfinished_downloads(self) -> tuple[UnfinishedDownload, ...]:
+        """What was begun and can be gone on with, the oldest first."""
+        from modelcellar.downloads.unfinished import unfinished
+
+        return unfinished(self.path)
+
+    def discard_downloads(self, target: str) -> tuple[UnfinishedDownload, ...]:
+        """Give up what was begun of ``target``, and its space back; what that was.
+
+        Args:
+            target: as it was given to :meth:`download`, or the repository or page it is from.
+
+        Raises:
+            OSError: the library cannot be written to.
+        """
+        from modelcellar.downloads.unfinished import discard
+
+        return discard(self.path, target)
 
     def adopt(
         self,

@@ -39,8 +39,10 @@ class Remote:
     """Files at one place in one version: a repository at a commit, a version, one address.
 
     ``provider`` is ``huggingface``, ``civitai`` or ``web``; ``title`` what people call it. ``page``
-    is the address for people. ``authorization`` is sent to the origin of a file's ``url`` only.
-    ``notes`` are for people: it was renamed, say.
+    is the address for people. ``authorization`` is the value of that header (``Bearer ...``), sent
+    to the origin of a file's ``url`` only. ``notes`` are for people: it was renamed, say.
+    ``left_out`` are files that are published there and cannot be kept under their path, each with
+    the reason; ``notes`` tell of them.
     """
 
     provider: str
@@ -53,3 +55,4 @@ class Remote:
     fetched_at: str = ""
     authorization: Secret | None = None
     notes: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()

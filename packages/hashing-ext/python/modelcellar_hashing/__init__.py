@@ -2,6 +2,7 @@
 
 from modelcellar_hashing._native import (
     SHA256_BACKEND,
+    ArrivingFile,
     FileDigests,
     SourceChangedError,
     __version__,
@@ -17,6 +18,7 @@ from modelcellar_hashing._native import (
 
 __all__ = [
     "SHA256_BACKEND",
+    "ArrivingFile",
     "FileDigests",
     "SourceChangedError",
     "__version__",

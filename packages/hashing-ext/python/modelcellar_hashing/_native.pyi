@@ -6,12 +6,13 @@ Every failure of the operating system is an ``OSError`` with ``errno`` and ``fil
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, TypeAlias, final
+from typing import Final, Literal, Self, TypeAlias, final
 
 _StrPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 __all__ = [
     "SHA256_BACKEND",
+    "ArrivingFile",
     "FileDigests",
     "SourceChangedError",
     "__version__",
@@ -52,7 +53,149 @@ class FileDigests:
         """Whether the copy shares its data with the source, so that no bytes were written."""
     @property
     def seconds(self) -> float:
-        """Wall time of the call in seconds; of a batch, until this file was known to be done."""
+        """Wall time of the call in seconds; of a batch, until this file was known to be done; of a
+        file that arrived, since hashing began."""
+
+@final
+class ArrivingFile:
+    """A file whose bytes come in pieces, from several threads and over several runs of the program.
+
+    One thread writes the bytes, another hashes them from the first to the last: from memory those
+    that come in order, from the file the others. Besides what it is handed (at most 16 MiB that
+    wait to be written, 8 MiB that wait to be hashed) it takes next to no memory. Any thread may
+    call anything, several at once.
+
+    A small record beside the file counts the bytes of each piece that are written, so that a
+    killed process loses nothing but what it had not written yet. After a power cut the record
+    promises what :meth:`sync` has brought to the disk.
+
+    That only one process opens the same file at a time is for the caller to see to.
+    """
+
+    def __new__(
+        cls,
+        path: _StrPath,
+        record: _StrPath,
+        size_bytes: int,
+        *,
+        piece_bytes: int,
+        boot_id: str | None = None,
+    ) -> Self:
+        """Take up the file at ``path`` and its ``record``, or begin anew.
+
+        What is there goes on if both are regular files, the record is whole, and both are of
+        ``size_bytes``. Anything else is removed (as a name: other hard links keep their content),
+        and the file is created for its owner alone, with its space reserved where the file system
+        can do that.
+
+        Args:
+            path: the data file, of its whole size from the beginning.
+            record: a name for the record, 64 bytes and 16 for each piece.
+            size_bytes: of the whole file, at most 2**63 - 1.
+            piece_bytes: the file is cut into pieces of this size, at most 2**20 of them; a file
+                that goes on keeps those that it was begun with.
+            boot_id: which run of the operating system this is, for tests; by default what Linux
+                says. With the one that the record was written in, all bytes that were written
+                count, with another, or an empty one, those that were synced.
+
+        Raises:
+            ValueError: no piece, or too many.
+            OSError: with ``errno`` and ``filename``; ``ENOSPC`` where the space cannot be reserved.
+                Nothing new is left behind.
+        """
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the whole file."""
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes of a piece; the last one may be shorter."""
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the file was there before and goes on, even if none of its bytes do."""
+    @property
+    def written_bytes(self) -> int:
+        """Bytes that are in the file, whether the disk has them yet or not."""
+    @property
+    def hashed_bytes(self) -> int:
+        """Bytes that were hashed, from the beginning of the file."""
+    def missing(self) -> list[tuple[int, int]]:
+        """What is neither written nor queued: the ``(start, end)`` of what each piece still lacks.
+
+        Ascending; also where two touch, they are two.
+
+        Raises:
+            ValueError: the file was closed.
+            OSError: that of an earlier failure.
+        """
+
+    def hash(self, ranges: Sequence[tuple[int, int]] = ()) -> None:
+        """Begin to hash, from the first byte; before this call nothing is hashed.
+
+        Args:
+            ranges: ``(start, end)`` byte ranges whose SHA-256 is wanted as well, at most 16.
+
+        Raises:
+            ValueError: a range that the file does not have, called twice, or closed.
+            OSError: that of an earlier failure.
+        """
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Queue ``data``, which belong at ``offset``; they are not copied.
+
+        Returns at once, unless more than 16 MiB would be queued, or what is hashed next would come
+        more than 8 MiB too early; then waits, with the interpreter released, and Ctrl-C is answered
+        within 200 ms (nothing of ``data`` is queued then).
+
+        Args:
+            offset: where a piece goes on: its start, or the end of what was written to it before.
+            data: may run over into the pieces that follow, if those are empty.
+
+        Raises:
+            ValueError: another place, beyond the end, or closed; nothing was queued.
+            OSError: that of an earlier failure. What could not be written counts as not written,
+                and the file is of no use any more; opened again, it goes on.
+        """
+
+    def sync(self) -> None:
+        """Wait until the disk has what was written before this call, and say so in the record.
+
+        Writes go on meanwhile.
+
+        Raises:
+            ValueError: closed.
+            OSError: that of an earlier failure, or that of the disk. Nobody knows then what it has:
+                opened again, the file goes on from the sync before.
+        """
+
+    def finish(self) -> FileDigests:
+        """Wait until all is written and hashed; the digests. Begins to hash if nobody did.
+
+        The file and its record stay where they are; the disk may not have all of the file yet.
+        May be called again. Ctrl-C is answered within 200 ms, and nothing is lost by it.
+
+        Raises:
+            ValueError: some of the file is missing, or closed.
+            OSError: that of an earlier failure, or of a read.
+        """
+
+    def restart(self) -> None:
+        """Forget everything that was written and hashed, as if new; the space stays reserved.
+
+        The record on the disk says so when this returns. :meth:`hash` may be called again.
+
+        Raises:
+            ValueError: closed.
+            OSError: that of an earlier failure, or that of the record.
+        """
+
+    def close(self) -> None:
+        """Write what is queued and stop; calls after it raise ``ValueError``. May be called again.
+
+        Also done when the object goes. Bytes that cannot be written count as not written, and are
+        told by :meth:`missing` of the next run. Ctrl-C is answered within 200 ms; the rest of the
+        queue is then written by itself.
+        """
 
 def copy_with_hashing(
     src: _StrPath,

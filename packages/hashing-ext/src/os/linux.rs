@@ -127,6 +127,11 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<Renamed> {
     }
 }
 
+/// A name that is another after every start of the operating system, random(4).
+pub fn boot_id() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()
+}
+
 /// A number that nobody can foresee.
 pub fn random() -> Result<u64> {
     let mut bytes = [0; 8];

@@ -14,9 +14,9 @@ mod imp;
 mod imp;
 
 pub use imp::{
-    advise_sequential, clone_file, drop_cached, first_extent, forget, has_holes, is_cached_at,
-    is_mostly_cached, open_source, preallocate, random, rename_new, set_direct, start_writeback,
-    storage, sync_file_system,
+    advise_sequential, boot_id, clone_file, drop_cached, first_extent, forget, has_holes,
+    is_cached_at, is_mostly_cached, open_source, preallocate, random, rename_new, set_direct,
+    start_writeback, storage, sync_file_system,
 };
 
 /// What is worth trying on the file system that holds a file.

@@ -108,6 +108,7 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
             let number = Errno::STALE.raw_os_error();
             SourceChangedError::new_err((number, detail, path.into_os_string()))
         }
+        Error::Misused(detail) => PyValueError::new_err(detail),
         Error::Cancelled | Error::WorkerDied => PyRuntimeError::new_err(error.to_string()),
     }
 }

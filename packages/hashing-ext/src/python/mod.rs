@@ -1,5 +1,6 @@
 //! The Python boundary: arguments in, digests and exceptions out.
 
+mod arriving;
 mod batch;
 mod convert;
 mod worker;
@@ -13,7 +14,7 @@ use native::FileDigests;
 mod native {
     use std::hash::{BuildHasher, RandomState};
     use std::sync::Arc;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use pyo3::prelude::*;
     use pyo3::types::PyList;
@@ -31,6 +32,8 @@ mod native {
     use crate::source::Source;
     use crate::stage::StagedName;
 
+    #[pymodule_export]
+    use super::arriving::ArrivingFile;
     #[pymodule_export]
     use super::convert::SourceChangedError;
 
@@ -58,6 +61,11 @@ mod native {
         pub fn new(copied: Copied, begin: Instant) -> Self {
             let Copied { digests, cloned } = copied;
             Self { digests, cloned, seconds: begin.elapsed().as_secs_f64() }
+        }
+
+        /// Of a file that arrived, `took` after hashing began.
+        pub fn arrived(digests: Digests, took: Duration) -> Self {
+            Self { digests, cloned: false, seconds: took.as_secs_f64() }
         }
     }
 

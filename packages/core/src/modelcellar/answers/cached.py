@@ -78,6 +78,14 @@ class CachedNetwork:
             refresh=self.refresh,
         )
 
+    async def anew(self, request: Request) -> Answer:
+        """The host's own answer of this moment, whatever is kept; it is not kept either.
+
+        Raises:
+            NetworkError: the host could not be asked.
+        """
+        return Answer(await self.network.request(request), _iso(self.cache.clock()))
+
 
 async def cached_request(
     network: Network,
@@ -90,10 +98,10 @@ async def cached_request(
 ) -> Answer:
     """The answer to ``request``, from ``cache`` where it is fresh there.
 
-    200 is kept for ``lifetime_s``, 404 for ``miss_lifetime_s``, 401 and 403 for ten minutes; other
-    answers and HTML pages are not. An answer that has grown old is confirmed by its ETag; where the
-    host cannot be asked, or answers 429 or 5xx, it is given as it is and called stale. The same
-    request twice at the same time is one call.
+    200 is kept for ``lifetime_s``, 404 for ``miss_lifetime_s``, 401 and 403 as long but at most ten
+    minutes; other answers and HTML pages are not. An answer that has grown old is confirmed by its
+    ETag; where the host cannot be asked, or answers 429 or 5xx, it is given as it is and called
+    stale. The same request twice at the same time is one call.
 
     Args:
         request: must be idempotent to be kept. It carries no ``If-None-Match`` of its own, and any
@@ -110,7 +118,8 @@ async def cached_request(
     kept = cache.get(key)
     if kept is not None and not refresh and kept.is_fresh(cache.clock()):
         return Answer(kept.response, _iso(kept.stored_at))
-    lifetimes_s = {200: lifetime_s, 404: miss_lifetime_s, 401: REFUSED_S, 403: REFUSED_S}
+    refused_s = min(REFUSED_S, miss_lifetime_s)
+    lifetimes_s = {200: lifetime_s, 404: miss_lifetime_s, 401: refused_s, 403: refused_s}
     asking = _Asking(network, cache, request, key, kept, lifetimes_s, refresh)
     return await _flights(cache).join((key, refresh), asking.ask)
 

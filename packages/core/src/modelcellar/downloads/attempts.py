@@ -126,7 +126,14 @@ class Attempts:
             url = transfer.file.url
             if self.authorization is not None:
                 headers["authorization"] = self.authorization
-        return Request("GET", url, headers, bucket=self.bucket, timeout_s=HEADERS_S)
+        return Request(
+            "GET",
+            url,
+            headers,
+            bucket=self.bucket,
+            timeout_s=HEADERS_S,
+            deadline_s=LONGEST_PAUSE_S,
+        )
 
     def _judge_refusal(
         self, transfer: Transfer, response: Response | None, *, was_direct: bool

@@ -145,8 +145,10 @@ class Shelf:
     def finish(self, key: str) -> Path:
         """Call a claimed content complete and proved; where it is now."""
         slot = self.slot(key)
-        # Before it has a second name: files with several are not write-protected later.
-        chmod(slot.part, 0o444)
+        # It gets a second name soon, and files with several are not write-protected then. One that
+        # has several already is somebody else's as well.
+        if slot.part.lstat().st_nlink == 1:
+            chmod(slot.part, 0o444)
         slot.part.replace(slot.done)
         slot.record.unlink(missing_ok=True)
         return slot.done

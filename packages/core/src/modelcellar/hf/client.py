@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode, urlsplit
 
 from modelcellar import naming
-from modelcellar.answers.cached import Answer, CachedNetwork
+from modelcellar.answers.cached import MISS_S, Answer, CachedNetwork
 from modelcellar.answers.reading import document_of
 from modelcellar.errors import LibraryBusyError, LibraryFormatError, SignInNeededError
 from modelcellar.hf.cache import CARD_S, MODEL_INFO_S, SEARCH_S
@@ -24,7 +24,7 @@ from modelcellar.origins import Listing
 
 log = logging.getLogger(__name__)
 
-__all__ = ["FoundPage", "HubClient"]
+__all__ = ["FoundPage", "HubClient", "next_url", "speaks_for"]
 
 MAX_CARD_BYTES = 1 << 20
 LISTED_AT_ONCE = 100
@@ -60,6 +60,14 @@ class HubClient:
         self.endpoint = endpoint
         self._token = token
         self._network = network
+        self.is_token_refused = False
+
+    @property
+    def authorization(self) -> Secret | None:
+        """The value of the ``Authorization`` header for the endpoint; ``None`` without a token."""
+        return authorization_for(self.endpoint, self._token, endpoint=self.endpoint).get(
+            "authorization"
+        )
 
     async def search(
         self, text: str = "", *, author: str = "", filters: tuple[str, ...] = (), limit: int = 50
@@ -105,7 +113,7 @@ class HubClient:
             return None
         query = "blobs=true&securityStatus=true"
         request = Request("GET", f"{self.endpoint}/api/models/{repo_id}?{query}", bucket="api")
-        answer = await self._ask(request, MODEL_INFO_S)
+        answer = await self.ask(request, MODEL_INFO_S)
         headers = answer.response.headers
         if headers.get("x-error-code") == "GatedRepo":
             raise SignInNeededError(
@@ -116,12 +124,9 @@ class HubClient:
         if answer.response.status == 403 and "x-error-message" in headers:
             return None  # disabled, or not for this token
         found = repository(document_of(answer.response), fetched_at=answer.fetched_at)
-        # Renamed repositories are redirected to; nobody else may speak for the one that was asked.
-        path = urlsplit(answer.response.url).path.lower()
-        if found is None or not path.endswith(f"/api/models/{found.listing.repo_id}".lower()):
+        if found is None or not speaks_for(answer.response.url, found.listing.repo_id):
             return None
-        # It may wait for the disk or another process.
-        await asyncio.to_thread(self._remember, found.listing)
+        await self.remember(found.listing)
         return replace(found, is_stale=answer.is_stale)
 
     async def summary(self, found: Repository) -> str | None:
@@ -137,7 +142,7 @@ class HubClient:
         listing = found.listing
         url = f"{self.endpoint}/{listing.repo_id}/resolve/{listing.commit}/README.md"
         request = Request("GET", url, bucket="resolvers", max_bytes=MAX_CARD_BYTES)
-        answer = await self._ask(request, CARD_S)
+        answer = await self.ask(request, CARD_S)
         if answer.response.status != 200:
             return None
         return summary_of(answer.response.body)
@@ -148,6 +153,11 @@ class HubClient:
             return f"{self.endpoint}/{repo_id}"
         return f"{self.endpoint}/{repo_id}/blob/{quote(revision, safe='')}/{quote(path)}"
 
+    async def remember(self, listing: Listing) -> None:
+        """Take a listing into the oid index; where that fails, a warning is logged."""
+        # It may wait for the disk or another process.
+        await asyncio.to_thread(self._remember, listing)
+
     def _remember(self, listing: Listing) -> None:
         try:
             self.oids.add(listing, provider=self.endpoint)
@@ -156,25 +166,51 @@ class HubClient:
             log.warning("%s is not remembered: %s", listing.repo_id, error)
 
     async def _page(self, url: str) -> FoundPage:
-        answer = await self._ask(Request("GET", url, bucket="api"), SEARCH_S)
+        answer = await self.ask(Request("GET", url, bucket="api"), SEARCH_S)
         link = answer.response.headers.get("link", "")
-        return FoundPage(found_repos(document_of(answer.response)), _next_url(link, self.endpoint))
+        return FoundPage(found_repos(document_of(answer.response)), next_url(link, self.endpoint))
 
-    async def _ask(self, request: Request, lifetime_s: float) -> Answer:
+    async def ask(
+        self, request: Request, lifetime_s: float | None, *, miss_lifetime_s: float = MISS_S
+    ) -> Answer:
+        """The Hub's answer, asked for with the token, and without one that the Hub does not accept.
+
+        ``lifetime_s`` and ``miss_lifetime_s`` are those of
+        :func:`modelcellar.answers.cached.cached_request`; ``None``: asked anew, and not kept.
+
+        Raises:
+            NetworkError: the Hub could not be asked.
+        """
+
+        async def send(request: Request) -> Answer:
+            if lifetime_s is None:
+                return await self._network.anew(request)
+            return await self._network.request(
+                request, lifetime_s=lifetime_s, miss_lifetime_s=miss_lifetime_s
+            )
+
         request = replace(request, deadline_s=PATIENCE_S)
         headers = authorization_for(request.url, self._token, endpoint=self.endpoint)
-        signed = replace(request, headers=headers)
-        answer = await self._network.request(signed, lifetime_s=lifetime_s)
+        answer = await send(replace(request, headers=headers))
         is_refused = answer.response.status == 401
         if not (headers and is_refused) or "x-error-code" in answer.response.headers:
             return answer
         # A token that is no good is worse than none: what is public is refused with it as well.
         log.warning("%s does not accept the token; it is asked without", self.endpoint)
-        self._token = None
-        return await self._network.request(request, lifetime_s=lifetime_s)
+        self._token, self.is_token_refused = None, True
+        return await send(request)
 
 
-def _next_url(link: str, endpoint: str) -> str | None:
+def speaks_for(url: str, repo_id: str) -> bool:
+    """Whether ``url`` is where the API tells of ``repo_id``, at whatever revision.
+
+    Renamed repositories are redirected to; nobody else may speak for the one that was asked.
+    """
+    place = urlsplit(url).path.rpartition("/api/models/")[2].partition("/revision/")[0]
+    return place.lower() == repo_id.lower()
+
+
+def next_url(link: str, endpoint: str) -> str | None:
     """The address of the next page out of a ``Link`` header; only one of the same host."""
     for part in link.split(","):
         address, _, relation = part.partition(">")

@@ -12,7 +12,7 @@ from modelcellar.answers.reading import dict_in, text_in, texts_in
 from modelcellar.origins import Listing, RepoFile
 from modelcellar.records import JsonValue
 
-__all__ = ["FoundRepo", "Repository", "found_repos", "repository"]
+__all__ = ["FoundRepo", "Repository", "found_repos", "issues_in", "repository"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _WORDS_OF_TAGS = ("license:", "base_model:", "region:", "arxiv:", "dataset:", "doi:")
@@ -61,7 +61,7 @@ def repository(document: JsonValue, *, fetched_at: str) -> Repository | None:
         return None
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         return None
-    issues = _issues(entry)
+    issues = issues_in(entry)
     files = [_file(path, sibling, issues) for path, sibling in _siblings(entry.get("siblings"))]
     listing = Listing(repo_id, commit, tuple(one for one in files if one), fetched_at)
     paths = {file.path for file in listing.files}
@@ -97,7 +97,7 @@ def _file(
     )
 
 
-def _issues(entry: Mapping[str, JsonValue]) -> dict[str, str] | None:
+def issues_in(entry: Mapping[str, JsonValue]) -> dict[str, str] | None:
     """What the Hub's scanners found, by path; ``None`` as long as they are not done."""
     status = dict_in(entry.get("securityRepoStatus"))
     if status.get("scansDone") is not True:
@@ -112,7 +112,7 @@ def _facts(entry: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     tags = [tag for tag in texts_in(entry.get("tags")) if not tag.startswith(_WORDS_OF_TAGS)]
     licenses = [tag[8:] for tag in texts_in(entry.get("tags")) if tag.startswith("license:")]
     base_models = texts_in(card.get("base_model"))
-    issues = _issues(entry)
+    issues = issues_in(entry)
     facts = {
         "author": text_in(entry.get("author")),
         "license": text_in(card.get("license_name"))

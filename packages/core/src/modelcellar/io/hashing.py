@@ -9,6 +9,7 @@ import modelcellar_hashing
 from modelcellar.records import CopyJob, Digests, HashedFile
 from modelcellar_hashing import (
     SHA256_BACKEND,
+    ArrivingFile,
     SourceChangedError,
     first_extent,
     probe_latency,
@@ -17,6 +18,7 @@ from modelcellar_hashing import (
 
 __all__ = [
     "SHA256_BACKEND",
+    "ArrivingFile",
     "ByteProgress",
     "OnDone",
     "Reflink",
@@ -24,6 +26,7 @@ __all__ = [
     "Verify",
     "copy_many",
     "copy_with_hashing",
+    "finish_arriving",
     "first_extent",
     "hash_file",
     "hash_many",
@@ -152,6 +155,18 @@ def hash_many(
         progress=progress,
     )
     return _all_hashed(paths, results)
+
+
+def finish_arriving(file: ArrivingFile, path: Path) -> HashedFile:
+    """Wait until all of the ``file`` at ``path`` is written and hashed; its digests.
+
+    The seconds are those since hashing began. :func:`publish` makes the file durable later.
+
+    Raises:
+        ValueError: some of the file is missing, or it was closed.
+        OSError: with errno and file name; what was written before counts when it is opened again.
+    """
+    return _hashed(path, file.finish())
 
 
 def publish(items: Sequence[tuple[Path, Path]], *, replace: bool = False) -> list[bool]:

@@ -178,17 +178,16 @@ class CircuitBreaker:
 
     def record_failure(self, permit: Permit, cause: str = "") -> None:
         """The host did not answer, or said that it is not well; ``cause`` in words."""
-        if not self._settle(permit):
-            return
-        self._cause = cause
-        if self.state is CircuitState.HALF_OPEN:
-            self._open()
-            return
-        self._roll()
-        self._buckets[self._tick % self.policy.buckets][1] += 1
-        self._failures += 1
-        if self.should_open_circuit():
-            self._open()
+        if self._settle(permit):
+            self._count_failure(cause)
+
+    def record_break(self, generation: int, cause: str = "") -> None:
+        """The host answered, which was recorded, but what it sent broke off later.
+
+        It says nothing any more if the state has changed since, from that ``generation``.
+        """
+        if generation == self.generation:
+            self._count_failure(cause)
 
     def give_back(self, permit: Permit) -> None:
         """The call was not made, or ended through our own doing: it counts neither way."""
@@ -255,6 +254,17 @@ class CircuitBreaker:
         else:
             self._in_flight -= 1
         return True
+
+    def _count_failure(self, cause: str) -> None:
+        self._cause = cause
+        if self.state is CircuitState.HALF_OPEN:
+            self._open()
+            return
+        self._roll()
+        self._buckets[self._tick % self.policy.buckets][1] += 1
+        self._failures += 1
+        if self.should_open_circuit():
+            self._open()
 
     def _is_probing(self, now: float) -> bool:
         return self._probe is not None and now < self._probe.expires_at

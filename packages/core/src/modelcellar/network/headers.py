@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-__all__ = ["Quota", "parse_quotas", "retry_after_s"]
+__all__ = ["Quota", "parse_quotas", "refused_for_s", "retry_after_s"]
 
 LONGEST_S = 86_400.0
 _LIMIT = re.compile(r'"([\w.-]{1,64})"\s*;\s*r=(\d{1,9})\s*;\s*t=(\d{1,6})', re.ASCII)
@@ -64,3 +64,13 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         return min(max(0.0, wanted.timestamp() - now), LONGEST_S)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def refused_for_s(headers: Mapping[str, str], now: float) -> float | None:
+    """How many seconds a refusal is for: by ``Retry-After``, or until a spent quota is whole again.
+
+    ``None`` if the host did not say; ``now`` is in seconds since 1970.
+    """
+    seconds = retry_after_s(headers, now)
+    spent = [quota.reset_s + 1 for quota in parse_quotas(headers) if quota.left == 0]
+    return max(spent) if seconds is None and spent else seconds

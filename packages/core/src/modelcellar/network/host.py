@@ -14,16 +14,22 @@ from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from modelcellar.download_records import Patience
 from modelcellar.errors import (
     AnswerRefusedError,
     HostUnavailableError,
     OfflineError,
     RateLimitedError,
+    TransferBrokenError,
 )
+from modelcellar.network.bulk import Receive
 from modelcellar.network.circuit_breaker import CircuitBreaker, CircuitState, Permit
 from modelcellar.network.connectivity import Connectivity
-from modelcellar.network.headers import retry_after_s
+from modelcellar.network.exchanges import Call, ExchangeError, Reason
+from modelcellar.network.headers import refused_for_s, retry_after_s
 from modelcellar.network.http import Request, Response, display_url, is_loopback
+from modelcellar.network.pulling import Pull, Puller
+from modelcellar.network.redirects import leads_on
 from modelcellar.network.retry import AttemptFailedError, Retries
 from modelcellar.network.state import CircuitStore
 from modelcellar.network.throttling import (
@@ -33,7 +39,7 @@ from modelcellar.network.throttling import (
     Wait,
     Waiting,
 )
-from modelcellar.network.transport import Call, ExchangeError, Reason, Transport
+from modelcellar.network.transport import Transport
 
 __all__ = ["Host", "Surroundings"]
 
@@ -47,6 +53,9 @@ REQUEST_TIMEOUT = 408
 SICK = frozenset({500, 502, 503, 504, 520, 521, 522, 523, 524})
 _LOG = logging.getLogger(__name__)
 
+Send = Callable[[Call], Awaitable[Response]]
+"""Makes one call, or raises an :class:`ExchangeError`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -54,6 +63,7 @@ class Surroundings:
     of theirs; ``clock`` is monotonic, ``wall`` seconds since 1970."""
 
     transport: Transport
+    puller: Puller
     store: CircuitStore
     connectivity: Connectivity
     forgive: Callable[[tuple[str, ...]], None]
@@ -105,7 +115,7 @@ class Host:
         self._require_open_door()
         try:
             return await self._retries.run(
-                lambda: self._attempt(request, deadline),
+                lambda: self._attempt(request, deadline, self._around.transport.exchange),
                 self._wait_to_retry,
                 deadline=deadline,
                 may_repeat=request.idempotent,
@@ -113,6 +123,34 @@ class Host:
         except AttemptFailedError as error:
             failure = error
         return self._give_up(failure, request)
+
+    async def pull(
+        self, request: Request, deadline: float, receive: Receive, patience: Patience
+    ) -> Response:
+        """The answer to ``request`` in one attempt, its body handed to what ``receive`` says.
+
+        A redirect that leads on is returned as it is, without its body. Raises what :meth:`call`
+        does, and what is raised by ``receive`` and its sink.
+
+        Raises:
+            TransferBrokenError: the body ended early, stalled or came too slowly.
+        """
+        pull = self._around.puller.begin(request.timeout_s)
+        try:
+            failure: AttemptFailedError | None = None
+            try:
+                response = await self._attempt(request, deadline, pull.open)
+            except AttemptFailedError as error:
+                failure = error
+            if failure is not None:
+                response = self._give_up(failure, request)
+            if leads_on(request, response):
+                await pull.skip()
+            else:
+                await self._read(pull, receive, response, patience)
+            return response
+        finally:
+            await pull.end()
 
     def settle(self) -> None:
         """Act on what the circuit has become: note it, end waits that are in vain, begin calls."""
@@ -137,14 +175,14 @@ class Host:
 
     # --- one attempt ---
 
-    async def _attempt(self, request: Request, deadline: float) -> Response:
+    async def _attempt(self, request: Request, deadline: float, send: Send) -> Response:
         self._require_open_door()
         await self.throttle.wait(request.bucket, limit_s=deadline - self._around.clock())
         permit = await self._enter(request, deadline)
         try:
             with permit:
                 try:
-                    response = await self._exchange(request, deadline)
+                    response = await self._exchange(request, deadline, send)
                 except ExchangeError as error:
                     self._note_failure(permit, error, request)
                 return self._note_answer(permit, response, request)
@@ -173,7 +211,7 @@ class Host:
             if not is_mine:
                 raise self._unavailable("its turn did not come in time")
 
-    async def _exchange(self, request: Request, deadline: float) -> Response:
+    async def _exchange(self, request: Request, deadline: float, send: Send) -> Response:
         """The call itself, within the time for one attempt, however slowly the answer drips."""
         limit_s = min(request.timeout_s, deadline - self._around.clock())
         if limit_s <= 0:
@@ -188,7 +226,7 @@ class Host:
         )
         try:
             async with asyncio.timeout(limit_s):
-                return await self._around.transport.exchange(call)
+                return await send(call)
         except TimeoutError:
             pass
         # An attempt that our own deadline cut short says nothing about the host.
@@ -246,7 +284,7 @@ class Host:
         if response is not None and response.status == REQUEST_TIMEOUT:
             return response
         if response is not None and response.status == TOO_MANY_REQUESTS:
-            seconds = retry_after_s(response.headers, wall)
+            seconds = refused_for_s(response.headers, wall)
             raise RateLimitedError(
                 f"{self.origin} takes no more calls for now",
                 "Run it again later.",
@@ -256,6 +294,26 @@ class Host:
         _LOG.debug("gave up on %s %s", request.method, display_url(request.url))
         retry_at = None if failure.wait_s is None else wall + failure.wait_s
         raise self._unavailable(failure.cause, retry_at=retry_at)
+
+    async def _read(
+        self, pull: Pull, receive: Receive, response: Response, patience: Patience
+    ) -> None:
+        generation = self.breaker.generation
+        try:
+            await pull.read(receive, response, patience)
+            return
+        except ExchangeError as error:
+            cause = error.cause
+        if not pull.is_ended_by_us:
+            _LOG.debug("%s broke: %s", display_url(response.url), cause)
+            self.breaker.record_break(generation, cause)
+            self.settle()
+        raise TransferBrokenError(
+            f"the transfer from {self.origin} broke: {cause}",
+            "Run it again: what is there already is kept.",
+            origin=self.origin,
+            cause=cause,
+        )
 
     # --- waiting ---
 

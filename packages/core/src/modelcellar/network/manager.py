@@ -9,18 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from modelcellar.download_records import Patience
 from modelcellar.errors import AnswerRefusedError, OfflineError
+from modelcellar.network.bulk import Receive
 from modelcellar.network.circuit_breaker import Circuit, CircuitState
 from modelcellar.network.connectivity import Connectivity
 from modelcellar.network.headers import Quota
 from modelcellar.network.host import Host, Surroundings
 from modelcellar.network.http import Request, Response, display_url, is_loopback, origin_of
-from modelcellar.network.redirects import MOST_REDIRECTS, follow, is_redirect, with_secrets
+from modelcellar.network.pulling import Puller
+from modelcellar.network.redirects import MOST_REDIRECTS, follow, leads_on, with_secrets
 from modelcellar.network.state import CircuitStore
 from modelcellar.network.throttling import PoliteThrottle, ThrottleFactory, Wait
 from modelcellar.network.transport import HttpTransport, Transport
 
 __all__ = ["NetworkManager", "NetworkStatus", "OriginStatus"]
+
+Ask = Callable[[Request, float], Awaitable[Response]]
+"""Makes one hop, not later than at a time on the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class NetworkManager:
         throttles: Mapping[str, ThrottleFactory] | None = None,
         on_wait: Callable[[Wait], None] | None = None,
         transport: Transport | None = None,
+        puller: Puller | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -77,6 +84,7 @@ class NetworkManager:
         self._throttles = dict(throttles or {})
         self._around = Surroundings(
             transport or HttpTransport(),
+            puller or Puller(),
             CircuitStore(state_folder, wall=wall),
             Connectivity(clock=clock),
             self._forgive,
@@ -106,6 +114,7 @@ class NetworkManager:
         self._is_closed = True
         for host in self._hosts.values():
             host.throttle.remember()
+        await self._around.puller.aclose()
         await self._around.transport.aclose()
 
     async def request(self, request: Request) -> Response:
@@ -121,6 +130,34 @@ class NetworkManager:
             AnswerRefusedError: a redirect or an answer that is not accepted, or an address that is
                 not asked, since it is neither https nor on this machine.
         """
+
+        async def ask(hop: Request, deadline: float) -> Response:
+            return await self._host(origin_of(hop.url)).call(hop, deadline)
+
+        return await self._follow(request, ask)
+
+    async def pull(self, request: Request, receive: Receive, *, patience: Patience) -> Response:
+        """Make one GET whose body may have any size, following redirects; no attempt is repeated.
+
+        ``receive`` is called in a thread, once, with status and headers, and returns the sink that
+        is given the raw body piece by piece, or ``None``. ``request.timeout_s`` is for the headers
+        of each hop, ``deadline_s`` for the waits before. When this returns or raises, also as it
+        was cancelled, the sink is not called any more. The answer comes without its body.
+
+        Raises what :meth:`request` does, and whatever ``receive`` and the sink raise.
+
+        Raises:
+            TransferBrokenError: the body ended early, stalled, or came too slowly for ``patience``.
+        """
+        if request.method.upper() != "GET" or request.json is not None:
+            raise ValueError("only what a GET asks for is pulled")
+
+        async def ask(hop: Request, deadline: float) -> Response:
+            return await self._host(origin_of(hop.url)).pull(hop, deadline, receive, patience)
+
+        return await self._follow(request, ask)
+
+    async def _follow(self, request: Request, ask: Ask) -> Response:
         self._require_use()
         now = self._around.clock()
         # Half of what is left of the limit: a host that says nothing leaves time for the others.
@@ -130,8 +167,8 @@ class NetworkManager:
         visited = {(request.method, request.url)}
         for _ in range(MOST_REDIRECTS + 1):
             origin = origin_of(request.url)
-            response = await self._host(origin).call(request, deadline)
-            if not (request.follow_redirects and is_redirect(response)):
+            response = await ask(request, deadline)
+            if not leads_on(request, response):
                 return response
             request = follow(request, response)
             if (request.method, request.url) in visited:

@@ -8,7 +8,7 @@ from modelcellar.errors import AnswerRefusedError
 from modelcellar.network.http import Request, Response, display_url, is_loopback, origin_of
 from modelcellar.network.secret import Secret
 
-__all__ = ["MOST_REDIRECTS", "follow", "is_redirect", "with_secrets"]
+__all__ = ["MOST_REDIRECTS", "follow", "is_redirect", "leads_on", "with_secrets"]
 
 MOST_REDIRECTS = 10
 CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
@@ -18,6 +18,11 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 def is_redirect(response: Response) -> bool:
     """Whether the answer says to ask elsewhere."""
     return response.status in _REDIRECTS and "location" in response.headers
+
+
+def leads_on(request: Request, response: Response) -> bool:
+    """Whether the answer says to ask elsewhere, and that is wanted."""
+    return request.follow_redirects and is_redirect(response)
 
 
 def with_secrets(request: Request) -> Request:

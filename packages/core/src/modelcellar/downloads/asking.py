@@ -1,0 +1,89 @@
+"""Asks a host what there is of a target, and which of it is wanted."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from modelcellar.downloads.attempts import Refuse
+from modelcellar.downloads.selection import select
+from modelcellar.downloads.targets import CivitaiTarget, HubTarget, Target, WebTarget
+from modelcellar.errors import CellarError
+from modelcellar.hosts import Hosts
+from modelcellar.network.http import Response
+from modelcellar.remotes import Remote, RemoteFile
+
+__all__ = ["Selecting", "Wanted", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selecting:
+    """Which files are wanted, in the words of the user."""
+
+    patterns: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The wanted files of a remote; ``refuse`` is what it means when it gives one not.
+
+    ``bucket`` is the host's quota that asking for files counts against.
+    """
+
+    remote: Remote
+    files: tuple[RemoteFile, ...]
+    refuse: Refuse
+    bucket: str = ""
+    notes: tuple[str, ...] = ()
+
+
+async def ask(hosts: Hosts, target: Target, selecting: Selecting) -> Wanted:
+    """What there is of ``target``, and which of it is wanted.
+
+    Raises:
+        NotPublishedError: there is nothing, or nothing of it is wanted.
+        SignInNeededError: it is only for those whom the host knows.
+        NetworkError: the host could not be asked.
+    """
+    match target:
+        case HubTarget():
+            return await _ask_hub(hosts, target, selecting)
+        case CivitaiTarget():
+            raise NotImplementedError
+        case WebTarget():
+            raise NotImplementedError
+    assert_never(target)
+
+
+async def _ask_hub(hosts: Hosts, target: HubTarget, selecting: Selecting) -> Wanted:
+    remote = await hosts.files.remote(target.repo_id, revision=target.revision)
+    repo_id = remote.repo_id or target.repo_id
+
+    def refuse(response: Response, file: RemoteFile) -> CellarError:
+        return hosts.files.refusal(
+            response.status, response.headers, repo_id=repo_id, path=file.path
+        )
+
+    patterns = (*target.patterns, *selecting.patterns)
+    chosen = Selecting(patterns, selecting.include, selecting.exclude)
+    return _wanted(remote, chosen, refuse, bucket="resolvers", label=target.label)
+
+
+def _wanted(
+    remote: Remote,
+    selecting: Selecting,
+    refuse: Refuse,
+    *,
+    bucket: str = "",
+    label: str | None = None,
+) -> Wanted:
+    selection = select(
+        remote.files,
+        patterns=selecting.patterns,
+        include=selecting.include,
+        exclude=selecting.exclude,
+        label=label,
+        repo=remote.repo_id or remote.title,
+    )
+    notes = (*remote.notes, *selection.notes)
+    return Wanted(remote, tuple(selection.files), refuse, bucket, notes)

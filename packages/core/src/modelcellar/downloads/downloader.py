@@ -1,0 +1,263 @@
+"""One download from its name to models of the library: plan, fetch, prove, assemble, publish."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from modelcellar.bookkeeping import Bookkeeper
+from modelcellar.config import Settings
+from modelcellar.download_records import DownloadReport, FetchedFile, FileState, Patience
+from modelcellar.downloads.asking import Selecting, Wanted, ask
+from modelcellar.downloads.attempts import Attempts
+from modelcellar.downloads.connections import Connections
+from modelcellar.downloads.fetching import Fetcher
+from modelcellar.downloads.gathering import Gatherer
+from modelcellar.downloads.hub_cache import HubCache
+from modelcellar.downloads.planning import Planned, plan, require_room
+from modelcellar.downloads.publishing import publish
+from modelcellar.downloads.shelf import PIECE_BYTES, Note, Shelf
+from modelcellar.downloads.small import SmallFiles
+from modelcellar.downloads.targets import Target, parse_target
+from modelcellar.hosts import Hosts, open_hosts
+from modelcellar.io.drives import get_drive
+from modelcellar.network.http import display_url
+from modelcellar.network.throttling import Wait
+from modelcellar.records import DriveKind, ModelType
+from modelcellar.remotes import Remote
+from modelcellar.reports import Progress
+
+__all__ = ["DownloadOptions", "Downloader"]
+
+MOST_CONNECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadOptions:
+    """What of a target is wanted, and how. ``name`` and ``model_type`` are the user's word.
+
+    ``connections`` is how many there are; 0: as many as help. ``piece_bytes`` is how much one of
+    them writes at a time before another may go on.
+    """
+
+    patterns: tuple[str, ...] = ()
+    revision: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sha256: str | None = None
+    name: str | None = None
+    model_type: ModelType | None = None
+    connections: int = 0
+    dry_run: bool = False
+    patience: Patience = field(default_factory=Patience)
+    piece_bytes: int = PIECE_BYTES
+
+
+class Downloader:
+    """One run into one library."""
+
+    def __init__(
+        self,
+        books: Bookkeeper,
+        settings: Settings,
+        *,
+        options: DownloadOptions,
+        on_progress: Callable[[Progress], object] | None = None,
+        on_wait: Callable[[Wait], None] | None = None,
+        on_note: Callable[[str], object] | None = None,
+    ) -> None:
+        self._books = books
+        self._settings = settings
+        self._options = options
+        self._on_progress = on_progress
+        self._on_wait = on_wait
+        self._on_note = on_note
+        self._notes: list[str] = []
+        self._began = time.monotonic()
+
+    def run(self, text: str) -> DownloadReport:
+        """Download what ``text`` names.
+
+        Raises:
+            UsageError: it names nothing that can be downloaded.
+            NotPublishedError: there is nothing of that name, or nothing of it is wanted.
+            SignInNeededError: it is only for those whom the host knows.
+            WrongContentError: what came twice is not what was published.
+            NetworkError: a host could not be asked, or broke off too often.
+            SourceRefusedError: there is no room for it, or a name cannot stand in a library.
+            LibraryBusyError: another process did not let go of the library in time.
+            KeyboardInterrupt: what has come is kept for the next run.
+            OSError: the library's disk is full or fails.
+        """
+        settings = self._settings
+        target = parse_target(
+            text,
+            hub_endpoint=settings.hub_endpoint,
+            civitai_endpoint=settings.civitai_endpoint,
+            revision=self._options.revision,
+            sha256=self._options.sha256,
+        )
+        root = self._books.store.root
+        shelf = Shelf(root, piece_bytes=self._options.piece_bytes)
+        try:
+            return asyncio.run(self._run(text, target, shelf))
+        finally:
+            shelf.close()
+
+    async def _run(self, text: str, target: Target, shelf: Shelf) -> DownloadReport:
+        options = self._options
+        self._tell(Progress("list", 0, 0, 0, 0, text))
+        async with open_hosts(self._settings, on_wait=self._on_wait) as hosts:
+            selecting = Selecting(options.patterns, options.include, options.exclude)
+            wanted = await ask(hosts, target, selecting)
+            for note in wanted.notes:
+                self._note(note)
+            cache = HubCache(self._settings.hub_cache or self._settings.hub_home / "hub")
+            self._books.refresh()
+            planned = plan(wanted.files, books=self._books, shelf=shelf, cache=cache)
+            if options.dry_run:
+                return self._report(text, wanted.remote, [one.told() for one in planned])
+            self._forget_old(wanted, shelf)
+            require_room(
+                planned, self._books.store.root, min_free_bytes=self._settings.min_free_bytes
+            )
+            gathered = await self._gatherer(text, wanted, hosts, shelf, cache, planned).run(planned)
+        self._tell(Progress("publish", len(gathered), len(gathered), 0, 0))
+        results, models = publish(
+            self._books,
+            gathered,
+            wanted.remote,
+            shelf=shelf,
+            name=options.name,
+            model_type=options.model_type,
+        )
+        files = [one.planned.told(fetched_bytes=one.fetched_bytes) for one in gathered]
+        report = self._report(text, wanted.remote, files)
+        return replace(report, results=tuple(results), models=tuple(models))
+
+    def _gatherer(
+        self,
+        text: str,
+        wanted: Wanted,
+        hosts: Hosts,
+        shelf: Shelf,
+        cache: HubCache,
+        planned: Sequence[Planned],
+    ) -> Gatherer:
+        """The parts that fetch, wired together."""
+        remote = wanted.remote
+        watch = _Watch(planned, self._tell)
+        attempts = Attempts(
+            hosts.network,
+            wanted.refuse,
+            authorization=remote.authorization,
+            bucket=wanted.bucket,
+            patience=self._options.patience,
+        )
+        fetcher = Fetcher(shelf, attempts, self._connections(), watch.tick, self._note)
+        watch.fetched_bytes = fetcher.fetched_bytes
+        small = SmallFiles(
+            hosts.network, shelf, remote.authorization, wanted.bucket, watch.add_small
+        )
+
+        def note_of(one: Planned) -> Note:
+            file = one.file
+            return Note(
+                file.key,
+                shown_target(text),
+                remote.provider,
+                place_of(remote),
+                file.path,
+                one.size_bytes,
+                self._books.timestamp(),
+            )
+
+        return Gatherer(self._books, shelf, cache, fetcher, small, note_of, self._note)
+
+    def _connections(self) -> Connections:
+        if self._options.connections:
+            return Connections(self._options.connections, fixed=True)
+        root = self._books.store.root
+        drive = get_drive(root, overrides=self._settings.drive)
+        # What arrives in two places at once makes the head of a disk go back and forth.
+        return Connections(1 if drive.kind is DriveKind.HDD else MOST_CONNECTIONS)
+
+    def _forget_old(self, wanted: Wanted, shelf: Shelf) -> None:
+        """Drop what was begun of files that have other content now."""
+        place = place_of(wanted.remote)
+        keys = {file.path: file.key for file in wanted.files}
+        for note in list(shelf.notes()):
+            is_same_file = note.provider == wanted.remote.provider and note.place == place
+            if not is_same_file or keys.get(note.path, note.key) == note.key:
+                continue
+            if note.key not in keys.values() and shelf.claim(note.key):
+                shelf.drop(note.key)
+                self._note(
+                    f"{note.path} was changed at its source since its download was begun on "
+                    f"{note.began_at[:10]}; it is fetched from the beginning"
+                )
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+        if self._on_note is not None:
+            self._on_note(text)
+
+    def _tell(self, progress: Progress) -> None:
+        if self._on_progress is not None:
+            self._on_progress(progress)
+
+    def _report(self, text: str, remote: Remote, files: Sequence[FetchedFile]) -> DownloadReport:
+        total_bytes = sum(file.size_bytes or 0 for file in files)
+        fetched_bytes = sum(file.fetched_bytes for file in files)
+        reused = sum(
+            file.held_bytes
+            if file.state in (FileState.PARTIAL, FileState.MISSING)
+            else file.size_bytes or 0
+            for file in files
+        )
+        return DownloadReport(
+            target=shown_target(text),
+            provider=remote.provider,
+            repo_id=remote.repo_id,
+            revision=remote.revision,
+            files=tuple(files),
+            notes=tuple(self._notes),
+            bytes_fetched=fetched_bytes,
+            bytes_reused=reused,
+            bytes_total=total_bytes,
+            seconds=time.monotonic() - self._began,
+            dry_run=self._options.dry_run,
+        )
+
+
+class _Watch:
+    """Counts what comes over the network, for progress: of that alone the rate means anything."""
+
+    def __init__(self, planned: Sequence[Planned], tell: Callable[[Progress], object]) -> None:
+        self.fetched_bytes: Callable[[], int] = lambda: 0
+        self._tell = tell
+        self._missing = [one for one in planned if one.missing_bytes]
+        self._total_bytes = sum(one.missing_bytes for one in self._missing)
+        self._small_bytes = 0
+
+    def add_small(self, size_bytes: int) -> None:
+        """A small file came."""
+        self._small_bytes += size_bytes
+        self.tick()
+
+    def tick(self) -> None:
+        """Tell how far things are."""
+        done_bytes = self._small_bytes + self.fetched_bytes()
+        count = len(self._missing)
+        done = count if done_bytes >= self._total_bytes else 0
+        self._tell(Progress("download", done, count, done_bytes, self._total_bytes))
+
+
+def shown_target(text: str) -> str:
+    """What the user gave, without what in an address may be a secret."""
+    return display_url(text) if "://" in text else text
+
+
+def place_of(remote: Remote) -> str:
+    """What tells a repository, version or address from others, whichever revision it is in."""
+    return remote.repo_id or remote.page or remote.title

@@ -1,0 +1,244 @@
+"""Brings the bytes of every wanted file together: from where they are, or over the network.
+
+Other processes may be at the same files. Whoever holds a content's lock fetches it; the others wait
+and take what came.
+"""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelcellar.bookkeeping import Bookkeeper
+from modelcellar.content import foretold_ranges
+from modelcellar.download_records import FileState
+from modelcellar.downloads.fetching import Fetcher
+from modelcellar.downloads.hub_cache import HubCache
+from modelcellar.downloads.planning import Planned, plan
+from modelcellar.downloads.shelf import Note, Shelf
+from modelcellar.downloads.small import SMALL_BYTES, SmallFiles
+from modelcellar.downloads.transfer import Transfer
+from modelcellar.errors import CellarError, SourceRefusedError, TransferBrokenError
+from modelcellar.io import hashing
+from modelcellar.io.linking import Linker
+from modelcellar.questions import git_name
+from modelcellar.records import CopyJob, FileRecord, HashedFile
+
+__all__ = ["Gathered", "Gatherer"]
+
+LOOK_S = 0.5
+_Ranges = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A wanted file whose bytes are at ``source``, proved to be what is published.
+
+    ``planned`` is where they were before. ``hashed`` are digests that are known by now, and
+    ``ranges`` what those of its ranges are of.
+    """
+
+    planned: Planned
+    source: Path
+    hashed: HashedFile | None = None
+    ranges: _Ranges = ()
+    fetched_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Gatherer:
+    """One run. ``note_of`` makes what is written down about a file that is begun."""
+
+    books: Bookkeeper
+    shelf: Shelf
+    cache: HubCache
+    fetcher: Fetcher
+    small: SmallFiles
+    note_of: Callable[[Planned], Note]
+    on_note: Callable[[str], object]
+    found: dict[str, Gathered] = field(default_factory=dict)
+
+    async def run(self, planned: Sequence[Planned]) -> list[Gathered]:
+        """The same files, with their bytes.
+
+        Raises:
+            CellarError, OSError: that of the first file that failed; what came of all others stays
+                on the shelf for the next run.
+        """
+        wanted = {one.file.key: one for one in planned}
+        waiting = list(wanted.values())
+        is_told = False
+        while waiting:
+            mine = [one for one in waiting if self.shelf.claim(one.file.key)]
+            others = [one for one in waiting if one not in mine]
+            if mine:
+                await self._bring(self._look_again(mine))
+            for one in self._look_again(others):
+                if one.state in (FileState.LIBRARY, FileState.STAGED):
+                    self._use(one)
+            waiting = [one for one in others if one.file.key not in self.found]
+            if waiting:
+                if not is_told:
+                    self.on_note(
+                        f"another process is fetching {waiting[0].file.path}; waiting for it"
+                    )
+                    is_told = True
+                await asyncio.sleep(LOOK_S)
+        return [self._as_planned(one) for one in planned]
+
+    def _as_planned(self, one: Planned) -> Gathered:
+        """What was gathered, told as it was planned; a content may be wanted under two paths."""
+        found = self.found[one.file.key]
+        is_first = found.planned.file.path == one.file.path
+        fetched_bytes = found.fetched_bytes if is_first else 0
+        return Gathered(one, found.source, found.hashed, found.ranges, fetched_bytes)
+
+    def _look_again(self, ones: Sequence[Planned]) -> list[Planned]:
+        """Others may have been done with them since they were looked at first."""
+        if not ones:
+            return []
+        self.books.refresh()
+        files = [one.file for one in ones]
+        return plan(files, books=self.books, shelf=self.shelf, cache=self.cache)
+
+    # --- what is there ---
+
+    def _use(self, one: Planned) -> None:
+        """A file that somebody has whole."""
+        assert one.source is not None
+        hashed: HashedFile | None = None
+        ranges: _Ranges = ()
+        if one.record is not None:
+            hashed, ranges = _known(one.source, one.record)
+        self.found[one.file.key] = Gathered(one, one.source, hashed, ranges)
+
+    async def _bring(self, ones: Sequence[Planned]) -> None:
+        missing: list[Planned] = []
+        for one in ones:
+            if one.state in (FileState.LIBRARY, FileState.STAGED):
+                self._use(one)
+            elif one.state is not FileState.CACHE or not await self._take_over(one):
+                missing.append(one)
+        await self._fetch(missing)
+
+    async def _take_over(self, one: Planned) -> bool:
+        """Take a file out of the Hub's cache, if its bytes are what they should be."""
+        slot = self.shelf.slot(one.file.key)
+        assert one.source is not None
+        for path in (slot.part, slot.record):
+            path.unlink(missing_ok=True)
+        try:
+            hashed = await asyncio.to_thread(
+                _bring_in, self.books.store.root, one.source, slot.part, one.file.path
+            )
+        except OSError as error:
+            slot.part.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self.on_note(f"{one.source} could not be used: {error.strerror}")
+            return False
+        actual = hashed[0].digests.sha256
+        if one.file.sha256 is None:
+            actual = str(git_name(slot.part, hashed[0].size_bytes))
+        if actual != (one.file.sha256 or one.file.git_sha1):
+            slot.part.unlink()
+            self.on_note(
+                f"{one.source} is damaged (its digest is {actual}); {one.file.path} is fetched"
+            )
+            return False
+        source = self.shelf.finish(one.file.key)
+        self.found[one.file.key] = Gathered(one, source, *hashed)
+        return True
+
+    # --- what is missing ---
+
+    async def _fetch(self, missing: Sequence[Planned]) -> None:
+        for one in missing:
+            self.shelf.write_note(self.note_of(one))
+        small = [one.file for one in missing if one.size_bytes <= SMALL_BYTES]
+        came = await self.small.run(small) if small else {}
+        for one in missing:
+            if one.file.key in came:
+                self._came(one, came[one.file.key], (), one.size_bytes)
+        left = [one for one in missing if one.file.key not in came]
+        if not left:
+            return
+        self._reserve(left)
+        transfers = await self.fetcher.run([one.file for one in left])
+        for one in left:
+            transfer = transfers.get(one.file.key)
+            if transfer is not None and transfer.hashed is not None and transfer.error is None:
+                ranges = tuple(transfer.ranges)
+                self._came(one, transfer.hashed, ranges, transfer.fetched_bytes)
+        if len(self.found) and all(one.file.key in self.found for one in left):
+            return
+        raise _failure(left, transfers)
+
+    def _came(self, one: Planned, hashed: HashedFile, ranges: _Ranges, size_bytes: int) -> None:
+        source = self.shelf.slot(one.file.key).done
+        self.found[one.file.key] = Gathered(one, source, hashed, ranges, size_bytes)
+
+    def _reserve(self, ones: Sequence[Planned]) -> None:
+        """Take the room for all of them before the first byte comes.
+
+        Raises:
+            OSError: there is not enough; none of what was new is left.
+        """
+        begun: list[Planned] = []
+        try:
+            for one in ones:
+                begun.append(one)
+                self.shelf.open(one.file.key, one.size_bytes).close()
+        except OSError:
+            for one in begun:
+                if one.state is FileState.MISSING:
+                    self.shelf.drop(one.file.key)
+            raise
+
+
+def _failure(ones: Sequence[Planned], transfers: dict[str, Transfer]) -> CellarError | OSError:
+    """The error to tell of: that of the first file, and how many others failed."""
+    errors = [
+        transfer.error
+        for one in ones
+        if (transfer := transfers.get(one.file.key)) is not None and transfer.error is not None
+    ]
+    if not errors:
+        return TransferBrokenError("not all files came", "Run the same command again.")
+    first = errors[0]
+    if len(errors) > 1 and isinstance(first, CellarError):
+        first.message += f" (and {len(errors) - 1} more files failed)"
+    return first
+
+
+def _bring_in(library: Path, source: Path, part: Path, name: str) -> tuple[HashedFile, _Ranges]:
+    """Give a file of somebody else a second name, or copy it; and its digests."""
+    size_bytes = source.stat().st_size
+    with source.open("rb") as file:
+        ranges = tuple(foretold_ranges(name, size_bytes, file.read(8)))
+    try:
+        Linker(library).link_all([(source, part)])
+    except SourceRefusedError:
+        (copied,) = hashing.copy_many([CopyJob(source, part, ranges)])
+        if isinstance(copied, OSError):
+            raise copied from None
+        return copied, ranges
+    return hashing.hash_file(part, ranges=ranges), ranges
+
+
+def _known(source: Path, record: FileRecord) -> tuple[HashedFile, _Ranges]:
+    """What the library knows of a file, as if it had just been read."""
+    with source.open("rb") as file:
+        foretold = foretold_ranges(record.path, record.size_bytes, file.read(8))
+    digests = [one for one in (record.autov1, record.tensor_sha256) if one is not None]
+    ranges = tuple(foretold) if len(foretold) == len(digests) else ()
+    hashed = HashedFile(
+        os.fspath(source),
+        record.size_bytes,
+        record.known_digests,
+        0.0,
+        tuple(digests) if ranges else (),
+    )
+    return hashed, ranges

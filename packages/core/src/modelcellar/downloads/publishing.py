@@ -1,0 +1,138 @@
+"""Makes models of files that were gathered, and publishes them as one change of the library."""
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from modelcellar import journal
+from modelcellar import manifest as manifests
+from modelcellar.bookkeeping import Bookkeeper, Outcome
+from modelcellar.content import security_of
+from modelcellar.downloads.assembling import Arrived, Assembled, assemble
+from modelcellar.downloads.gathering import Gathered
+from modelcellar.downloads.shelf import Shelf
+from modelcellar.io import hashing
+from modelcellar.records import CopyJob, ModelRecord, ModelType
+from modelcellar.remotes import Remote
+from modelcellar.reports import ImportResult, ImportStatus
+from modelcellar.sources import NotTaken, Source
+
+__all__ = ["publish"]
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
+
+
+def publish(
+    books: Bookkeeper,
+    gathered: Sequence[Gathered],
+    remote: Remote,
+    *,
+    shelf: Shelf,
+    name: str | None,
+    model_type: ModelType | None,
+) -> tuple[list[ImportResult], list[ModelRecord]]:
+    """Make the files models of the library, all of them or none; what became of each source.
+
+    The shelf keeps its names of them until then, so that nothing has to be fetched again whatever
+    ends this. Of a source that is refused it keeps them.
+
+    Raises:
+        WrongContentError: a file is not what was published.
+        LibraryBusyError: another process did not let go of the library in time.
+        OSError: the library's disk is full or fails.
+    """
+    entry = journal.new_entry("download", books.next_entry_at())
+    with books.store.change() as staging:
+        whole = staging.new_folder()
+        arrived = [_place(one, whole) for one in gathered]
+        items = assemble(
+            whole,
+            arrived,
+            remote,
+            staging=staging,
+            name=name,
+            model_type=model_type,
+            at=books.timestamp(),
+        )
+        ready = [item for item in items if isinstance(item, Assembled)]
+        outcomes, _ = books.publish(staging, [one.model for one in ready], entry)
+        results, models = _told(items, outcomes, whole, remote)
+    taken = {file.relative for one in ready for file in one.source.files}
+    for one in gathered:
+        if one.planned.file.path in taken:
+            _let_go(shelf, one.planned.file.key)
+    shelf.tidy()
+    return results, models
+
+
+def _place(one: Gathered, whole: Path) -> Arrived:
+    """Put a file under its path in the folder of the repository.
+
+    As a second name where that works: the library keeps each file once, and the shelf its name
+    until the model is published.
+    """
+    file = one.planned.file
+    target = whole / file.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(one.source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        (copied,) = hashing.copy_many([CopyJob(one.source, target)])
+        if isinstance(copied, OSError):
+            raise copied from None
+    return Arrived(file.path, one.hashed, file, one.ranges)
+
+
+def _let_go(shelf: Shelf, key: str) -> None:
+    """The library has it now: the shelf forgets it, unless another process is at it."""
+    if shelf.claim(key):
+        shelf.drop(key)
+
+
+def _told(
+    items: Sequence[Assembled | NotTaken],
+    outcomes: Sequence[Outcome],
+    whole: Path,
+    remote: Remote,
+) -> tuple[list[ImportResult], list[ModelRecord]]:
+    """What became of each source, in the words of an import, and the models that came in."""
+    results: list[ImportResult] = []
+    models: list[ModelRecord] = []
+    left = iter(outcomes)
+    for item in items:
+        if isinstance(item, NotTaken):
+            source = _shown(item.path, whole, remote)
+            results.append(ImportResult(source, ImportStatus(item.kind), None, item.error))
+            continue
+        outcome = next(left)
+        status = ImportStatus.DUPLICATE if outcome.duplicate else ImportStatus.IMPORTED
+        if not outcome.duplicate:
+            models.append(manifests.to_record(outcome.manifest))
+        results.append(_result(item.source, status, outcome.manifest.id, whole, remote))
+    return results, models
+
+
+def _result(
+    source: Source, status: ImportStatus, model_id: str, whole: Path, remote: Remote
+) -> ImportResult:
+    return ImportResult(
+        source=_shown(source.path, whole, remote),
+        status=status,
+        model_id=model_id,
+        format=source.format,
+        summary=source.summary,
+        size_bytes=source.size_bytes,
+        files=tuple(file.relative for file in source.files),
+        findings=source.findings,
+        security=security_of(source),
+    )
+
+
+def _shown(path: Path, whole: Path, remote: Remote) -> str:
+    """Where a source is from: the repository and the path in it."""
+    place = remote.repo_id or remote.page or remote.title
+    below = path.relative_to(whole).as_posix()
+    return place if below == "." else f"{place}/{below}"

@@ -1,0 +1,129 @@
+"""Transfers in threads of their own, awaited: none goes on after whoever awaits it has gone."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+
+from modelcellar.download_records import Patience
+from modelcellar.network.bulk import BulkExchange, BulkTransport, Receive
+from modelcellar.network.exchanges import Call, ExchangeError, Reason
+from modelcellar.network.executor import DaemonExecutor
+from modelcellar.network.http import Response
+
+__all__ = ["Pull", "Puller"]
+
+
+class Puller:
+    """Begins transfers, and ends them all when it is closed."""
+
+    def __init__(self, *, trust: ssl.SSLContext | None = None) -> None:
+        self._bulk = BulkTransport(trust=trust)
+        self._executor = DaemonExecutor()
+        self._pulls: set[Pull] = set()
+        self.is_closed = False
+
+    def begin(self, timeout_s: float) -> "Pull":
+        """One transfer; ``timeout_s`` is the longest silence before the headers."""
+        return Pull(self._bulk, self._executor, self._pulls, timeout_s)
+
+    async def aclose(self) -> None:
+        """End every transfer, wait for the threads that read a body, close all connections."""
+        self.is_closed = True
+        self._bulk.close()
+        await asyncio.gather(*(pull.end() for pull in list(self._pulls)))
+
+
+class Pull:
+    """One transfer: :meth:`open`, then :meth:`read` or :meth:`skip`."""
+
+    def __init__(
+        self,
+        bulk: BulkTransport,
+        executor: DaemonExecutor,
+        pulls: "set[Pull]",
+        timeout_s: float,
+    ) -> None:
+        self._bulk = bulk
+        self._executor = executor
+        self._pulls = pulls
+        self._timeout_s = timeout_s
+        self._exchange: BulkExchange | None = None
+        self._reading: asyncio.Future[None] | None = None
+        self._is_open = False
+
+    async def open(self, call: Call) -> Response:
+        """Send the request and await the headers. When cancelled, the thread is left to itself:
+        nothing ends a look-up of a name, but what it finds out is not heard any more.
+
+        Raises:
+            ExchangeError: there is no answer.
+        """
+        self._exchange = exchange = self._bulk.begin(call, timeout_s=self._timeout_s)
+        self._pulls.add(self)
+        work = self._executor.submit(exchange.open)
+        opening = asyncio.wrap_future(work)
+        is_open = False
+        try:
+            await asyncio.wait({opening}, timeout=call.connect_s)
+            if not (opening.done() or exchange.is_connected):
+                raise ExchangeError(Reason.UNREACHABLE, "connecting took too long")
+            response = await opening
+            self._is_open = is_open = True
+            return response
+        finally:
+            if not is_open:
+                self._pulls.discard(self)
+                exchange.abort()
+                opening.cancel()
+                work.add_done_callback(lambda _: exchange.close())
+
+    async def read(self, receive: Receive, response: Response, patience: Patience) -> None:
+        """Hand the body to what ``receive`` says; when this is over, so is the thread.
+
+        Raises:
+            ExchangeError: the body broke.
+        """
+        exchange = self._opened()
+        self._reading = self._start(lambda: exchange.read(receive, response, patience))
+        try:
+            await asyncio.shield(self._reading)
+        finally:
+            await self.end()
+
+    async def skip(self) -> None:
+        """Do without the body."""
+        exchange = self._opened()
+        self._reading = self._start(exchange.skip)
+        try:
+            await asyncio.shield(self._reading)
+        finally:
+            await self.end()
+
+    async def end(self) -> None:
+        """End it where it is, and wait until nobody reads any more."""
+        self._pulls.discard(self)
+        if self._exchange is None:
+            return
+        reading = self._reading
+        if reading is None or not reading.done():
+            self._exchange.abort()
+        while reading is not None and not reading.done():
+            # Whoever cancels twice waits as well: the thread still holds what it writes to.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({reading})
+        if reading is None and self._is_open:
+            self._exchange.close()
+
+    @property
+    def is_ended_by_us(self) -> bool:
+        """Whether it was ended on this side."""
+        return self._exchange is not None and self._exchange.is_aborted
+
+    def _opened(self) -> BulkExchange:
+        if self._exchange is None:
+            raise RuntimeError("a transfer is opened before it is read")
+        return self._exchange
+
+    def _start(self, work: Callable[[], None]) -> "asyncio.Future[None]":
+        return asyncio.wrap_future(self._executor.submit(work))

@@ -1,0 +1,333 @@
+//! A file whose bytes come in pieces, from several threads and over several runs of the program.
+//!
+//! The callers hand over bytes that stay where they are. One thread writes them and counts them in
+//! the record beside the file, another hashes them in their order; what does not come in order it
+//! reads back, out of the page cache as a rule.
+
+mod hasher;
+mod pieces;
+mod place;
+mod record;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::mem;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use pieces::{Layout, Pieces};
+use place::Place;
+use shared::{Chunk, Hashing, Kept, Shared, State, lock, wait};
+
+pub use record::Boot;
+pub use shared::Bytes;
+
+use crate::digest::{ByteRange, Digests};
+use crate::error::{Error, Result};
+use crate::publish;
+
+/// The file that arrives, and the two threads that work for it.
+pub struct ArrivingFile {
+    shared: Arc<Shared>,
+    resumed: bool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    hasher: Mutex<Option<JoinHandle<()>>>,
+    /// One sync at a time; whether the names were synced.
+    sync_turn: Mutex<bool>,
+}
+
+impl ArrivingFile {
+    /// Takes up the file at `path` with the record at `record`, or begins anew.
+    ///
+    /// What is of another size, torn or incomplete begins anew, and is removed. A file that is taken
+    /// up keeps the pieces that it was begun with.
+    pub fn open(
+        path: &Path,
+        record: &Path,
+        size_bytes: u64,
+        piece_bytes: u64,
+        boot: Boot,
+    ) -> Result<Self> {
+        let Some(layout) = Layout::new(size_bytes, piece_bytes) else {
+            let text = format!("no pieces of {piece_bytes} bytes in a file of {size_bytes}");
+            return Err(Error::Misused(text));
+        };
+        let Place { file, record, pieces, resumed } = Place::open(path, record, layout, boot)?;
+        let shared = Arc::new(Shared::new(file, path.to_owned(), record, pieces));
+        let working = Arc::clone(&shared);
+        let writer = spawn("cellar-write", path, move || writer::run(&working))?;
+        Ok(Self {
+            shared,
+            resumed,
+            writer: Mutex::new(Some(writer)),
+            hasher: Mutex::new(None),
+            sync_turn: Mutex::new(false),
+        })
+    }
+
+    /// Bytes of the whole file.
+    pub fn size_bytes(&self) -> u64 {
+        self.shared.record.layout().size_bytes
+    }
+
+    /// Bytes of a piece.
+    pub fn piece_bytes(&self) -> u64 {
+        self.shared.record.layout().piece_bytes
+    }
+
+    /// Whether the file was there before and goes on.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Bytes in the file.
+    pub fn written_bytes(&self) -> u64 {
+        self.shared.lock().pieces.written_bytes()
+    }
+
+    /// Bytes hashed, from the beginning of the file.
+    pub fn hashed_bytes(&self) -> u64 {
+        self.shared.lock().hashing.as_ref().map_or(0, |hashing| hashing.done_bytes)
+    }
+
+    /// What is neither in the file nor on its way: the rest of each piece that is not complete.
+    pub fn missing(&self) -> Result<Vec<Range<u64>>> {
+        let state = self.shared.lock();
+        state.check()?;
+        Ok(state.pieces.missing())
+    }
+
+    /// Begins to hash, from the first byte.
+    pub fn hash(&self, ranges: Vec<ByteRange>) -> Result<()> {
+        let mut hasher = lock(&self.hasher);
+        {
+            let mut state = self.shared.lock();
+            state.check()?;
+            if state.hashing.is_some() {
+                return Err(Error::Misused("the file is being hashed already".to_owned()));
+            }
+            state.hashing = Some(Hashing {
+                kept: Kept::default(),
+                done_bytes: 0,
+                digests: None,
+                begin: Instant::now(),
+            });
+        }
+        let working = Arc::clone(&self.shared);
+        let path = &self.shared.path;
+        let spawned = spawn("cellar-hash", path, move || hasher::run(&working, &ranges));
+        if spawned.is_err() {
+            self.shared.lock().hashing = None;
+        }
+        *hasher = Some(spawned?);
+        Ok(())
+    }
+
+    /// Hands `bytes` to the writer; `false` when there was no room for them within `patience`.
+    pub fn write(&self, offset: u64, bytes: &Bytes, patience: Duration) -> Result<bool> {
+        let chunk = Chunk { offset, bytes: Arc::clone(bytes) };
+        let len = chunk.len();
+        if offset.checked_add(len as u64).is_none() {
+            return Err(Error::Misused(format!("no file has a byte at {offset}")));
+        }
+        let run = chunk.run();
+        let until = Instant::now() + patience;
+        let mut state = self.shared.lock();
+        loop {
+            state.check()?;
+            if len == 0 {
+                return Ok(true);
+            }
+            if !state.restarting {
+                state.pieces.check(&run)?;
+                if state.has_room(&run) {
+                    break;
+                }
+            }
+            let Some(next) = self.wait_moved(state, until) else { return Ok(false) };
+            state = next;
+        }
+        state.pieces.take(&run);
+        state.queued_bytes += len;
+        state.queue.push_back(chunk.clone());
+        let left_out = match &mut state.hashing {
+            Some(hashing) => hashing.kept.offer(chunk),
+            None => Vec::new(),
+        };
+        drop(state);
+        self.shared.to_write.notify_one();
+        self.shared.to_hash.notify_one();
+        // With nothing locked: whose bytes they are may have something to do when they go.
+        drop(left_out);
+        Ok(true)
+    }
+
+    /// Waits until the disk has what was written before the call, and says so in the record.
+    ///
+    /// After a failure nobody knows what the disk has: what was not synced before is taken back, and
+    /// the file is of no use any more.
+    pub fn sync(&self) -> Result<()> {
+        let mut names_synced = lock(&self.sync_turn);
+        let written = {
+            let state = self.shared.lock();
+            state.check()?;
+            state.pieces.written().to_vec()
+        };
+        let synced = self.sync_all(&written, *names_synced);
+        match &synced {
+            Ok(()) => *names_synced = true,
+            Err(error) => self.take_back(error),
+        }
+        synced
+    }
+
+    fn sync_all(&self, written: &[u64], names_synced: bool) -> Result<()> {
+        let Shared { file, path, record, .. } = &*self.shared;
+        file.sync_data().map_err(|error| Error::io(&error, path))?;
+        record.promise(written)?;
+        if names_synced {
+            return Ok(());
+        }
+        let folder = publish::parent_of(path);
+        publish::sync_folder(folder)?;
+        let other = publish::parent_of(record.path());
+        if other == folder { Ok(()) } else { publish::sync_folder(other) }
+    }
+
+    fn take_back(&self, error: &Error) {
+        let mut state = self.shared.lock();
+        state.fail(error.clone());
+        while state.queued_bytes > 0 && !state.writer_ended {
+            state = wait(&self.shared.moved, state);
+        }
+        drop(state);
+        // Nothing better can be done about a second failure.
+        let _ = self.shared.record.forget_unsynced(&self.shared.record.durable());
+        self.shared.to_hash.notify_one();
+    }
+
+    /// The digests, and the time since hashing began, once everything was written and hashed; `None`
+    /// when that did not come within `patience`.
+    ///
+    /// Hashing is begun if it was not. Fails at once while some of the file is missing.
+    pub fn finish(&self, patience: Duration) -> Result<Option<(Digests, Duration)>> {
+        let until = Instant::now() + patience;
+        {
+            let state = self.shared.lock();
+            state.check()?;
+            if !state.pieces.all_taken() {
+                return Err(Error::Misused("some of the file is missing".to_owned()));
+            }
+            if state.hashing.is_none() {
+                drop(state);
+                self.hash(Vec::new())?;
+            }
+        }
+        let mut state = self.shared.lock();
+        loop {
+            state.check()?;
+            if state.queued_bytes == 0
+                && let Some(Hashing { digests: Some(digests), begin, .. }) = &state.hashing
+            {
+                return Ok(Some((digests.clone(), begin.elapsed())));
+            }
+            let Some(next) = self.wait_moved(state, until) else { return Ok(None) };
+            state = next;
+        }
+    }
+
+    /// Forgets everything that was written and hashed, as if the file were new.
+    ///
+    /// The disk knows it as well when this returns: else a power cut could leave counters of the old
+    /// content beside bytes of another.
+    pub fn restart(&self) -> Result<()> {
+        let _alone = lock(&self.sync_turn);
+        let mut hasher = lock(&self.hasher);
+        let dropped = {
+            let mut state = self.shared.lock();
+            state.check()?;
+            state.restarting = true;
+            self.shared.stop_hashing.store(true, Ordering::Relaxed);
+            let queue = mem::take(&mut state.queue);
+            state.queued_bytes -= queue.iter().map(Chunk::len).sum::<usize>();
+            (queue, state.hashing.take())
+        };
+        drop(dropped);
+        self.shared.to_hash.notify_one();
+        hasher.take().map(JoinHandle::join);
+        let mut state = self.shared.lock();
+        while state.queued_bytes > 0 && !state.writer_ended {
+            state = wait(&self.shared.moved, state);
+        }
+        drop(state);
+        let cleared = self.shared.record.clear();
+        let layout = self.shared.record.layout();
+        let mut state = self.shared.lock();
+        match &cleared {
+            Ok(()) => state.pieces = Pieces::new(layout, vec![0; layout.count()]),
+            Err(error) => state.fail(error.clone()),
+        }
+        // Closed meanwhile, it stays stopped.
+        self.shared.stop_hashing.store(state.closing, Ordering::Relaxed);
+        state.restarting = false;
+        self.shared.moved.notify_all();
+        cleared
+    }
+
+    /// Stops: what is queued is still written, what was not hashed is not; `false` when that took
+    /// longer than `patience` and goes on by itself.
+    pub fn close(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut state = self.shared.lock();
+        state.closing = true;
+        self.shared.stop_hashing.store(true, Ordering::Relaxed);
+        self.shared.to_write.notify_one();
+        self.shared.to_hash.notify_one();
+        self.shared.moved.notify_all();
+        while !state.writer_ended {
+            let Some(next) = self.wait_moved(state, until) else { return false };
+            state = next;
+        }
+        let dropped = state.hashing.as_mut().map(|hashing| mem::take(&mut hashing.kept));
+        drop(state);
+        drop(dropped);
+        for thread in [&self.writer, &self.hasher] {
+            let thread = lock(thread).take();
+            // A panic was told of when it happened.
+            thread.map(JoinHandle::join);
+        }
+        true
+    }
+
+    /// Waits until something moves; `None` once it is `until`.
+    fn wait_moved<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        until: Instant,
+    ) -> Option<MutexGuard<'a, State>> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        let waited = self.shared.moved.wait_timeout(state, left);
+        Some(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+}
+
+impl Drop for ArrivingFile {
+    fn drop(&mut self) {
+        // Who closed it and did not wait for the end has reasons not to.
+        let closed = self.shared.lock().closing;
+        while !closed && !self.close(Duration::from_secs(1)) {}
+    }
+}
+
+fn spawn(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    Builder::new().name(name.to_owned()).spawn(work).map_err(|error| Error::io(&error, path))
+}
