@@ -218,11 +218,13 @@ def _show_results(options: Options, report: DownloadReport) -> None:
 
 
 def _totals(report: DownloadReport) -> str:
-    text = f"{human_size(report.bytes_fetched)} fetched, {human_size(report.bytes_reused)} reused"
-    text += f", {report.seconds:.1f} s"
-    if not report.bytes_fetched or report.seconds <= 0:
-        return text
-    return f"{text}, {human_size(round(report.bytes_fetched / report.seconds))}/s"
+    parts = [f"{human_size(report.bytes_fetched)} fetched"]
+    if report.bytes_reused:
+        parts.append(f"{human_size(report.bytes_reused)} reused")
+    parts.append(f"{report.seconds:.1f} s")
+    if report.bytes_fetched and report.seconds > 0:
+        parts.append(f"{human_size(round(report.bytes_fetched / report.seconds))}/s")
+    return ", ".join(parts)
 
 
 def _show_plan(options: Options, report: DownloadReport, library: "ModelLibrary") -> None:
@@ -232,11 +234,14 @@ def _show_plan(options: Options, report: DownloadReport, library: "ModelLibrary"
         emit_table(COLUMNS, [_row(file) for file in report.files])
         emit_lines([""])
     missing = sum(_missing_bytes(file) for file in report.files)
-    here = sum(file.size_bytes or 0 for file in report.files) - missing
-    what = f"{counted(len(report.files), 'file')}: {human_size(here)} there"
-    what += f", {human_size(missing)} to fetch"
+    parts = [counted(len(report.files), "file")]
+    if here := report.bytes_total - missing:
+        parts.append(f"{human_size(here)} here")
+    parts.append(f"{human_size(missing)} to fetch")
     free = file_system_of(library.path, find_mount=False).free_bytes
-    emit_lines([what if free is None else f"{what}; {human_size(free)} free on the library's disk"])
+    if free is not None:
+        parts.append(f"{human_size(free)} free on the library's disk")
+    emit_lines([", ".join(parts)])
     unknown = sum(file.size_bytes is None for file in report.files)
     if unknown:
         talk(options, f"How large {counted(unknown, 'file')} will be is known when they come.")

@@ -83,6 +83,9 @@ def _show(
             unread += human_size(totals["unread_bytes"])
             emit_lines([line("to read", f"{unread}; cellar adopt --finish")])
         emit_lines(map(_unfinished, totals["unfinished_downloads"]))
+        if totals["unfinished_downloads"]:
+            again = "the same command goes on; cellar download TARGET --discard gives it up"
+            emit_lines([line("", again)])
     known = f"{counted(files, 'file')} of {repositories:,} repositories, by digest"
     emit_lines([line("known", known)])
     if network.is_offline:
@@ -99,10 +102,10 @@ def _show(
 
 
 def _unfinished(one: dict[str, Any]) -> str:
-    """An unfinished download, and the command to go on with it."""
+    """What was begun of a download and is not in the library yet."""
     here = f"{human_size(one['held_bytes'])} of {human_size(one['size_bytes'])}"
     what = f"{counted(one['files'], 'file')}, {here}, since {local_day(one['began_at'])}"
-    return line("unfinished", f"{what}; cellar download {shlex.quote(one['target'])}")
+    return line("unfinished", f"cellar download {shlex.quote(one['target'])}: {what}")
 
 
 def _state(one: "OriginStatus", now: float) -> str:
