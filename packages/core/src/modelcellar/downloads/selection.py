@@ -158,8 +158,8 @@ def _close_to(paths: Sequence[str], pattern: str) -> str:
         if folder:
             by_name.setdefault(f"{folder.lower()}/", f"{folder}/")
     asked = pattern.lower()
-    close = [by_name[asked]] if asked in by_name else []
-    close += [by_name[name] for name in get_close_matches(asked, by_name, n=3, cutoff=0.6)]
+    like = [asked] if asked in by_name else get_close_matches(asked, by_name, n=3, cutoff=0.6)
+    close = [by_name[name] for name in like]
     if close:
         return f"Did you mean {' or '.join(map(repr, dict.fromkeys(close)))}?"
     labels = labels_of(paths) if names_label(pattern) else ()

@@ -112,6 +112,8 @@ class Pull:
             # Whoever cancels twice waits as well: the thread still holds what it writes to.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({reading})
+        if reading is not None and not reading.cancelled():
+            reading.exception()  # or asyncio tells of it, where nobody was left to be told
         if reading is None and self._is_open:
             self._exchange.close()
 
