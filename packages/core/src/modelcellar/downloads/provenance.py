@@ -6,12 +6,16 @@ claimed to be from there.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from modelcellar import naming
 from modelcellar.enrichment import enriched
+from modelcellar.hf.client import MAX_CARD_BYTES
+from modelcellar.hf.model_card import summary_of
 from modelcellar.hf.ranking import PROVIDER as HUB
 from modelcellar.identification import Identification
+from modelcellar.io.bounded import read_bytes
 from modelcellar.manifest import Manifest
 from modelcellar.origins import Match, Standing
 from modelcellar.providers.civitai import PROVIDER as CIVITAI
@@ -19,10 +23,24 @@ from modelcellar.questions import of_whole_model, weights
 from modelcellar.records import FileRecord
 from modelcellar.remotes import Remote, RemoteFile
 
-__all__ = ["WEB", "proved_origin"]
+__all__ = ["WEB", "proved_origin", "with_card"]
 
+CARD = "README.md"
 WEB = "web"
 """The provider of what came from an address that is none of a repository's."""
+
+
+def with_card(remote: Remote, folder: Path) -> Remote:
+    """The same with the first words of its card, where that has come and nobody has told them."""
+    if remote.provider != HUB or "description" in remote.facts:
+        return remote
+    card = read_bytes(folder / CARD, limit_bytes=MAX_CARD_BYTES)
+    summary = None if card is None else summary_of(card)
+    return (
+        remote
+        if summary is None
+        else replace(remote, facts={"description": summary, **remote.facts})
+    )
 
 
 def proved_origin(
