@@ -22,7 +22,7 @@ from modelcellar.hosts import open_hosts
 from modelcellar.io import hashing
 from modelcellar.library import ModelLibrary
 from modelcellar.lookups import index_repositories
-from modelcellar.records import ModelType
+from modelcellar.records import Identity, ModelType
 from modelcellar.remotes import Remote, RemoteFile
 from modelcellar.reports import ImportStatus
 from modelcellar.sources import NotTaken
@@ -30,6 +30,7 @@ from modelcellar.store import Store
 from tests.support.fake_hub import CivitaiFile, CivitaiVersion, FakeHub, FakeRepo
 from tests.support.invariants import check_catalog, check_files
 from tests.support.models import (
+    gguf_bytes,
     safetensors_bytes,
     sha256,
     write_gguf,
@@ -329,6 +330,7 @@ class TestOrigin:
         [outcome] = download(books, whole, files, self.remote(online, "meta/Llama-7B"))
         found = manifest_of(online.library, outcome.manifest.id)
         assert found["identity"]["evidence"].startswith("5 of 5 files: its ")
+        assert found["identity"]["path"] is None
         assert _without_times(found) == _without_times(expected)
 
     def test_of_a_version_on_civitai(
@@ -366,6 +368,23 @@ class TestOrigin:
         found = manifest_of(online.library, outcome.manifest.id)
         assert _without_times(found) == _without_times(expected)
 
+    def test_of_a_part_of_a_repository(self, books: Bookkeeper, whole: Path) -> None:
+        """The paths of its files are those in the repository already."""
+        names = [f"BF16/x-{number:05}-of-00002.gguf" for number in (1, 2)]
+        files = {name: gguf_bytes(seed=seed) for seed, name in enumerate(names)}
+        files["README.md"] = b"# Words\n"
+        [outcome] = download(books, whole, files)
+        assert outcome.manifest.identity == Identity(
+            "verified",
+            "huggingface",
+            "some/repo",
+            COMMIT,
+            None,
+            "2 of 2 files: its SHA-256 equals the published one",
+        )
+        page = outcome.manifest.facts["page"].value
+        assert page == f"https://hub.test/some/repo/blob/{COMMIT}/{names[0]}"
+
     def test_that_is_proved_is_not_asked_for(
         self, fake_hub: FakeHub, online: Settings, books: Bookkeeper, whole: Path
     ) -> None:
@@ -378,7 +397,7 @@ class TestOrigin:
 
     def test_of_an_address(self, books: Bookkeeper, library: ModelLibrary, whole: Path) -> None:
         data = safetensors_bytes(seed=1)
-        url = "https://files.test/a/x.safetensors?token=secret#part"
+        url = "https://me:secret@files.test/a/x.safetensors?token=secret#part"
         file = RemoteFile("x.safetensors", url, len(data), sha256=sha256(data))
         remote = Remote("web", "x.safetensors", (file,), page=url)
         [outcome] = download(books, whole, {"x.safetensors": data}, remote)
@@ -394,6 +413,8 @@ class TestOrigin:
         assert found["facts"]["page"]["value"] == "https://files.test/a/x.safetensors"
         assert found["looked_up_at"] is None
         assert library.search("source:web").total == 1
+        (exported,) = library.export().models
+        assert [one.url for one in exported.sources] == ["https://files.test/a/x.safetensors"]
         assert "secret" not in json.dumps(found)
 
     def test_without_a_digest_is_only_claimed(self, books: Bookkeeper, whole: Path) -> None:
