@@ -16,6 +16,7 @@ from modelcellar.catalogs import WholeCatalog
 from modelcellar.config import Settings, load_settings
 from modelcellar.content import AUTOV1_RANGE
 from modelcellar.downloads.assembling import Arrived, Assembled, assemble
+from modelcellar.downloads.provenance import with_card
 from modelcellar.errors import WrongContentError
 from modelcellar.hf.client import HubClient
 from modelcellar.hosts import open_hosts
@@ -416,6 +417,16 @@ class TestOrigin:
         (exported,) = library.export().models
         assert [one.url for one in exported.sources] == ["https://files.test/a/x.safetensors"]
         assert "secret" not in json.dumps(found)
+
+    def test_a_card_is_one_on_the_hub_only(self, whole: Path) -> None:
+        (whole / "README.md").write_bytes(CARD)
+        remote = published({})
+        told = {
+            "description": "A photorealistic model that does what people want it to do, mostly."
+        }
+        assert with_card(remote, whole).facts == told
+        for other in (replace(remote, provider="web"), replace(remote, facts={"description": "x"})):
+            assert with_card(other, whole) is other
 
     def test_without_a_digest_is_only_claimed(self, books: Bookkeeper, whole: Path) -> None:
         data = safetensors_bytes(seed=1)

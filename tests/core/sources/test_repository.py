@@ -266,18 +266,23 @@ class TestSeveral:
         for seed, name in enumerate("abc"):
             write_gguf(repo / f"{name}.gguf", seed=seed)
         write(repo, {"README.md": "words"})
-        for name, size_bytes in (("big.zip", MAX_COPIED_BYTES), ("half.dat", 30 << 20)):
+        for name, size_bytes in (
+            ("big.zip", MAX_COPIED_BYTES),
+            ("half.dat", 30 << 20),
+            ("more.dat", 31 << 20),
+        ):
             with (repo / name).open("wb") as file:
                 file.write(b"\7\3\0\1")
                 file.truncate(size_bytes)
         found = shown(repo)
-        assert found["a"] == ["[README.md]", "[big.zip]", "[half.dat]", "a.gguf"]
+        assert found["a"] == ["[README.md]", "[big.zip]", "[half.dat]", "[more.dat]", "a.gguf"]
         assert found["b"] == ["[README.md]", "[half.dat]", "b.gguf"]
         assert found["c"] == ["[README.md]", "[half.dat]", "c.gguf"]
 
-    def test_state_of_a_trainer_is_not_a_model_and_kept(self, repo: Path) -> None:
+    def test_what_an_import_passes_over_is_kept(self, repo: Path) -> None:
         write_safetensors(repo / "lora.safetensors", seed=1)
-        write(repo, {".cache/x.safetensors": safetensors_bytes(seed=2), "y.safetensors.tmp": "x"})
+        weights = safetensors_bytes(seed=2)
+        write(repo, {".cache/x.safetensors": weights, "y.safetensors.tmp": weights})
         assert shown(repo) == {
             "lora": ["[.cache/x.safetensors]", "[y.safetensors.tmp]", "lora.safetensors"]
         }
@@ -320,10 +325,12 @@ class TestRefused:
         write(repo, NOTES)
         write_gguf(repo / "q4.gguf", seed=5)
         write_gguf(repo / "apart/q5.gguf", seed=6)
+        write_picture(repo / "sample.png")
         found = shown(repo)
         assert found["refused truncated"] == ["."]
-        assert found["q4"][-1] == "q4.gguf"
-        assert found["q5"][-1] == "apart/q5.gguf"
+        along = ["[.gitattributes]", "[sample.png]"]
+        assert found["q4"] == [*along, "q4.gguf"]
+        assert found["q5"] == [*along, "apart/q5.gguf"]
         assert not any("model-0000" in name for names in found.values() for name in names)
 
     def test_pages_and_empty_files_are_only_files(self, repo: Path) -> None:

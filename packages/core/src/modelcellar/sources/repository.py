@@ -133,9 +133,7 @@ class _Tree:
         files = [
             look(path, path.name)
             for path in self._files[folder]
-            if path not in self._owned
-            and not is_litter(path.name)
-            and not path.name.endswith(UNFINISHED)
+            if path not in self._owned and not _is_passed_over(path)
         ]
         below = [path for path in self._below[folder] if path.name not in IGNORED_FOLDERS]
         return sort_folder(folder, files, below, is_published=True)
@@ -155,7 +153,7 @@ class _Tree:
         others |= {folder / name for group in found.groups for name in group.names}
         for path in self._names:
             is_apart = path in others or any(path.is_relative_to(one) for one in found.below)
-            if path.is_relative_to(folder) and not is_apart:
+            if path.is_relative_to(folder) and not is_apart and not _is_passed_over(path):
                 yield path
 
     def _terms(self) -> Iterator[tuple[int, SourceFile]]:
@@ -174,6 +172,11 @@ class _Tree:
             yield folder
             folder = folder.parent
         yield folder
+
+
+def _is_passed_over(path: Path) -> bool:
+    """Whether an import takes a file for nothing that anybody wants."""
+    return is_litter(path.name) or path.name.endswith(UNFINISHED)
 
 
 def _name(source: Source, folder: Path, title: str, *, is_only: bool) -> str:
