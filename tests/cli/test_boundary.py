@@ -86,11 +86,14 @@ def test_every_error_of_the_library_is_in_the_table() -> None:
         errors.ContentDamagedError,
         errors.SourceRefusedError,
         errors.SignInNeededError,
+        errors.NotPublishedError,
+        errors.WrongContentError,
         errors.NetworkError,
         errors.OfflineError,
         errors.HostUnavailableError,
         errors.RateLimitedError,
         errors.AnswerRefusedError,
+        errors.TransferBrokenError,
         errors.CellarError,
     }
     assert {getattr(errors, name) for name in errors.__all__} == table

@@ -182,8 +182,8 @@ def test_a_label_may_be_that_of_the_folder_alone() -> None:
 def test_a_label_that_nothing_has_names_those_there_are() -> None:
     error = refusal(QUANTISATIONS, label="Q4_K_L")
     assert str(error) == "no file has the label 'Q4_K_L'"
-    assert error.hint.startswith("Did you mean Q4_K_")
-    assert "There are: bf16, IQ4_XS, Q4_K_M, Q4_K_S, UD-Q4_K_M, UD-Q4_K_XL, Q8_0." in error.hint
+    there = "bf16, IQ4_XS, Q4_K_M, Q4_K_S, UD-Q4_K_M, UD-Q4_K_XL, Q8_0"
+    assert error.hint == f"There are: {there}."
     assert "leave the label out" in refusal(["model.safetensors"], label="Q4_K_M").hint
 
 
@@ -233,3 +233,18 @@ def test_no_names_raise_anything_but_that_nothing_is_published(
         except NotPublishedError:
             continue
         assert found.files
+
+
+def test_files_for_those_who_ask_for_them() -> None:
+    files = [
+        RemoteFile("toy.safetensors", "https://x/1", 1),
+        RemoteFile("toy-full.safetensors", "https://x/2", 1, is_default=False),
+    ]
+    usual = select(files)
+    assert usual.files == (files[0],)
+    assert "there is also 'toy-full.safetensors'" in usual.notes[0]
+    assert select(files, patterns=["*"]).files == tuple(files)
+    assert select(files, patterns=["toy-full*"]).files == (files[1],)
+    assert select(files[1:]).files == (files[1],)
+    with pytest.raises(NotPublishedError):
+        select(files, exclude=["toy.safetensors"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from modelcellar.errors import CellarError
     from modelcellar.records import ErrorInfo
 
-__all__ = ["ExitCode", "Failure", "describe", "exit_code_for", "report", "run"]
+__all__ = ["ExitCode", "Failure", "describe", "exit_code_for", "exit_code_of", "report", "run"]
 
 
 class ExitCode(IntEnum):
@@ -47,7 +47,30 @@ class Failure:
 
 
 NO_SPACE = "no_space"
-LIBRARY_BUSY = "library_busy"
+EXIT_CODES = {
+    NO_SPACE: ExitCode.NO_SPACE,
+    "library_busy": ExitCode.LIBRARY_BUSY,
+    "not_published": ExitCode.NOT_FOUND,
+    "sign_in_needed": ExitCode.SIGN_IN_NEEDED,
+    "wrong_content": ExitCode.VERIFICATION_FAILED,
+    **dict.fromkeys(
+        (
+            "network",
+            "offline",
+            "host_unavailable",
+            "rate_limited",
+            "answer_refused",
+            "transfer_broken",
+        ),
+        ExitCode.UNAVAILABLE,
+    ),
+}
+"""Code of an error in a report -> how a command ends where nothing else was done."""
+GO_ON = {
+    "import": "Run the same command again: what is already in is skipped.",
+    "download": "Run the same command again: what has come is used.",
+}
+"""Verb -> how to go on after Ctrl-C."""
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +87,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return ExitCode.FAILED
     except (click.Abort, KeyboardInterrupt):
-        return report(_cancelled("import" in given), as_json=as_json)
+        return report(_cancelled(given), as_json=as_json)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return ExitCode.USAGE
@@ -117,6 +140,11 @@ def exit_code_for(error: "CellarError") -> ExitCode:
     return ExitCode.NO_SPACE if error.code == NO_SPACE else ExitCode.FAILED
 
 
+def exit_code_of(code: str) -> ExitCode:
+    """The exit code for one of the library's own errors of which only the code is known."""
+    return EXIT_CODES.get(code, ExitCode.FAILED)
+
+
 def report(failure: Failure, *, as_json: bool) -> int:
     """Write the failure to standard error and return its exit code."""
     from modelcellar_cli.output import error_lines, error_to_json, json_text
@@ -142,11 +170,10 @@ def _describe_click(error: click.ClickException) -> Failure:
     return Failure(ErrorInfo("error", error.format_message()), ExitCode.FAILED)
 
 
-def _cancelled(importing: bool) -> Failure:
+def _cancelled(given: Sequence[str]) -> Failure:
     from modelcellar.records import ErrorInfo
 
-    hint = "Run the same command again"
-    hint += ": what is already in is skipped." if importing else "."
+    hint = next((GO_ON[word] for word in given if word in GO_ON), "Run the same command again.")
     return Failure(ErrorInfo("cancelled", "cancelled", hint), ExitCode.CANCELLED)
 
 

@@ -23,7 +23,8 @@ SPEED_OVER_S = 10.0
 class ProgressTalk:
     """Tells about work while it is entered; call it with each ``Progress``.
 
-    With ``--json`` or without a terminal there is no bar, with ``--quiet`` nothing at all.
+    With ``--json`` or without a terminal there is no bar, with ``--quiet`` nothing at all. ``last``
+    is what was told last.
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,6 +32,8 @@ class ProgressTalk:
         self._bar = _bar() if terminal and not (options.quiet or options.json) else None
         self._silent = options.quiet or options.json
         self._clock = clock
+        self._before = 0
+        self.last: Progress | None = None
         self._started_s = self._last_line_s = clock()
 
     def __enter__(self) -> Self:
@@ -50,7 +53,11 @@ class ProgressTalk:
 
     def __call__(self, progress: "Progress") -> None:
         """Show the state of the work."""
+        self.last = progress
         if self._bar is not None:
+            # Rich takes every growth for speed but that which it is not told of as an update.
+            self._bar.tasks[0].completed += progress.bytes_before - self._before
+            self._before = progress.bytes_before
             self._bar.update(
                 self._bar.task_ids[0],
                 description=progress.phase,
@@ -66,7 +73,7 @@ class ProgressTalk:
 
 
 def _line(progress: "Progress", seconds: float) -> str:
-    speed = progress.bytes_done / seconds if seconds > 0 else 0.0
+    speed = (progress.bytes_done - progress.bytes_before) / seconds if seconds > 0 else 0.0
     parts = [f"{progress.phase}: {progress.files_done}/{progress.files_total}"]
     if progress.bytes_total:
         parts.append(f"{human_size(progress.bytes_done)} of {human_size(progress.bytes_total)}")

@@ -160,7 +160,10 @@ class VerifyReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long piece of work is. Totals may grow while folders are still being read."""
+    """How far a long piece of work is. Totals may grow while folders are still being read.
+
+    ``bytes_before`` of ``bytes_done`` were there without any work: they are no speed.
+    """
 
     phase: str
     files_done: int
@@ -168,6 +171,7 @@ class Progress:
     bytes_done: int
     bytes_total: int
     current: str = ""
+    bytes_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

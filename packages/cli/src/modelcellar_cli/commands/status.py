@@ -1,6 +1,8 @@
 """``cellar status``: the library in numbers, and how the hosts are."""
 
+import shlex
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +14,7 @@ from modelcellar_cli.output import (
     emit_json,
     emit_lines,
     human_size,
+    local_day,
     path_fields,
     show_text,
 )
@@ -48,6 +51,7 @@ def command(options: Options) -> None:
                 "pending_lookups": library.never_looked_up(),
                 "unread_models": unread,
                 "unread_bytes": unread_bytes,
+                "unfinished_downloads": list(map(asdict, library.unfinished_downloads())),
             }
     except LibraryNotFoundError:
         totals = None
@@ -78,6 +82,10 @@ def _show(
             unread = f"{counted(totals['unread_models'], 'adopted model')}, "
             unread += human_size(totals["unread_bytes"])
             emit_lines([line("to read", f"{unread}; cellar adopt --finish")])
+        emit_lines(map(_unfinished, totals["unfinished_downloads"]))
+        if totals["unfinished_downloads"]:
+            again = "the same command goes on; cellar download TARGET --discard gives it up"
+            emit_lines([line("", again)])
     known = f"{counted(files, 'file')} of {repositories:,} repositories, by digest"
     emit_lines([line("known", known)])
     if network.is_offline:
@@ -91,6 +99,13 @@ def _show(
             limit = "" if quota.limit is None else f" of {quota.limit:,}"
             left = f"{quota.left:,}{limit} calls left"
             emit_lines([line("", f"{quota.bucket}: {left}, anew in {quota.reset_s:.0f} s")])
+
+
+def _unfinished(one: dict[str, Any]) -> str:
+    """What was begun of a download and is not in the library yet."""
+    here = f"{human_size(one['held_bytes'])} of {human_size(one['size_bytes'])}"
+    what = f"{counted(one['files'], 'file')}, {here}, since {local_day(one['began_at'])}"
+    return line("unfinished", f"cellar download {shlex.quote(one['target'])}: {what}")
 
 
 def _state(one: "OriginStatus", now: float) -> str:

@@ -12,7 +12,7 @@ from modelcellar_cli.session import open_library
 @click.option("--dry-run", is_flag=True, help="Show what would be taken back; change nothing.")
 @click.pass_obj
 def command(options: Options, dry_run: bool) -> None:
-    """Take the last change back: an import, adoption, edit, removal, sync, application, dedupe.
+    """Take the last change back: an import, download, adoption, edit, removal, sync or dedupe.
 
     Run again, it takes back the change before that one. With -q prints the ids of the models that
     the change was about.
@@ -28,7 +28,7 @@ def command(options: Options, dry_run: bool) -> None:
         emit_lines([f"{verb}: {show_text(entry.command)} of {_objects(entry)}, done {entry.at}"])
         emit_lines(f"  {show_text(model_id)}" for model_id in entry.model_ids)
         if not dry_run:
-            if entry.command == "import":
+            if entry.command in ("import", "download"):
                 place = show_text(str(library.path / "trash" / entry.id))
                 talk(options, f"They are in the trash. To have them again: cellar import {place}")
             talk(options, "Run it again to take back the change before this one.")

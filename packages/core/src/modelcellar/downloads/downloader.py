@@ -231,13 +231,15 @@ class Downloader:
 
 
 class _Watch:
-    """Counts what comes over the network, for progress: of that alone the rate means anything."""
+    """Counts what is there and what comes, for progress: the rate is of what comes alone."""
 
     def __init__(self, planned: Sequence[Planned], tell: Callable[[Progress], object]) -> None:
         self.fetched_bytes: Callable[[], int] = lambda: 0
         self._tell = tell
-        self._missing = [one for one in planned if one.missing_bytes]
-        self._total_bytes = sum(one.missing_bytes for one in self._missing)
+        self._files = len(planned)
+        self._missing = sum(one.missing_bytes > 0 for one in planned)
+        self._total_bytes = sum(one.size_bytes for one in planned)
+        self._before_bytes = self._total_bytes - sum(one.missing_bytes for one in planned)
         self._small_bytes = 0
 
     def add_small(self, size_bytes: int) -> None:
@@ -247,10 +249,19 @@ class _Watch:
 
     def tick(self) -> None:
         """Tell how far things are."""
-        done_bytes = self._small_bytes + self.fetched_bytes()
-        count = len(self._missing)
-        done = count if done_bytes >= self._total_bytes else 0
-        self._tell(Progress("download", done, count, done_bytes, self._total_bytes))
+        done_bytes = self._before_bytes + self._small_bytes + self.fetched_bytes()
+        is_all_there = done_bytes >= self._total_bytes
+        files = self._files if is_all_there else self._files - self._missing
+        self._tell(
+            Progress(
+                "download",
+                files,
+                self._files,
+                done_bytes,
+                self._total_bytes,
+                bytes_before=self._before_bytes,
+            )
+        )
 
 
 def shown_target(text: str) -> str:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from modelcellar.errors import NotPublishedError
 from modelcellar.hf.names import NameParts, parse_name
@@ -61,7 +60,7 @@ def labelled(paths: Sequence[str], label: str) -> Labelled:
         taken = listed(dict.fromkeys(file.label or "" for file in like))
         note = f"there is no {asked}; {taken} is taken"
         return Labelled(tuple(file.path for file in like), (note, *_on_several(files, like, asked)))
-    raise NotPublishedError(_nothing(label, plain), _hint(files, asked))
+    raise NotPublishedError(_nothing(label, plain), _hint(files))
 
 
 def labels_of(paths: Iterable[str]) -> tuple[str, ...]:
@@ -142,11 +141,8 @@ def _nothing(label: str, of_projectors: Sequence[_File]) -> str:
     return f"no file has the label {label!r}"
 
 
-def _hint(files: Sequence[_File], asked: str) -> str:
+def _hint(files: Sequence[_File]) -> str:
     labels = _labels(files)
     if not labels:
         return "No file here is named by its quantisation: leave the label out, or name files."
-    spelling = {label.lower(): label for label in labels}
-    close = [spelling[one] for one in get_close_matches(asked.lower(), spelling, n=3, cutoff=0.7)]
-    meant = f"Did you mean {' or '.join(close)}? " if close else ""
-    return f"{meant}There are: {listed(labels)}."
+    return f"There are: {listed(labels)}."

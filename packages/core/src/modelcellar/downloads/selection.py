@@ -16,6 +16,7 @@ from modelcellar.remotes import RemoteFile
 
 __all__ = ["Selection", "select"]
 
+MOST_NAMED = 5
 MOST_SEARCHED = 5000
 """So many names at most are compared with one that matches nothing."""
 
@@ -39,8 +40,8 @@ def select(
 ) -> Selection:
     """The files that are wanted: those that ``label``, a pattern or ``include`` names.
 
-    All of them where none of these is given; then without what ``exclude`` matches. ``repo`` is
-    what to write for the repository, for the notes.
+    Where none of these is given, all of them but those that are only for who asks for them; then
+    without what ``exclude`` matches. ``repo`` is what to write for the repository, for the notes.
 
     Raises:
         NotPublishedError: nothing is left, or there is nothing that a pattern or the label means.
@@ -57,7 +58,9 @@ def select(
     for pattern in (*patterns, *include):
         wanted.update(_matched(paths, pattern, repo))
     if label is None and not patterns and not include:
-        wanted.update(paths)
+        usual = [path for file, path in zip(files, paths, strict=True) if file.is_default]
+        wanted.update(usual or paths)
+        notes.extend(_on_others(paths, wanted))
     left, unused = _without(paths, wanted, exclude)
     if not left:
         raise NotPublishedError(
@@ -111,6 +114,16 @@ def _without(
     return left, unused
 
 
+def _on_others(paths: Sequence[str], wanted: set[str]) -> list[str]:
+    """That there are files which nobody gets who does not ask for them."""
+    others = [path for path in paths if path not in wanted]
+    if not others:
+        return []
+    more = ", ..." if len(others) > MOST_NAMED else ""
+    names = ", ".join(map(repr, others[:MOST_NAMED])) + more
+    return [f"there is also {names}; name a file to have it, or '*' for all"]
+
+
 def _on_projectors(
     paths: Sequence[str], left: set[str], exclude: Sequence[str], repo: str
 ) -> list[str]:
@@ -145,8 +158,8 @@ def _close_to(paths: Sequence[str], pattern: str) -> str:
         if folder:
             by_name.setdefault(f"{folder.lower()}/", f"{folder}/")
     asked = pattern.lower()
-    close = [by_name[asked]] if asked in by_name else []
-    close += [by_name[name] for name in get_close_matches(asked, by_name, n=3, cutoff=0.6)]
+    like = [asked] if asked in by_name else get_close_matches(asked, by_name, n=3, cutoff=0.6)
+    close = [by_name[name] for name in like]
     if close:
         return f"Did you mean {' or '.join(map(repr, dict.fromkeys(close)))}?"
     labels = labels_of(paths) if names_label(pattern) else ()
