@@ -158,10 +158,10 @@ class Gatherer:
         for one in missing:
             self.shelf.write_note(self.note_of(one))
         small = [one.file for one in missing if one.size_bytes <= SMALL_BYTES]
-        came = await self.small.run(small) if small else {}
+        came = await self.small.run(small) if small else set()
         for one in missing:
             if one.file.key in came:
-                self._came(one, came[one.file.key], (), one.size_bytes)
+                self._came(one, None, (), one.size_bytes)
         left = [one for one in missing if one.file.key not in came]
         if not left:
             return
@@ -176,7 +176,9 @@ class Gatherer:
             return
         raise _failure(left, transfers)
 
-    def _came(self, one: Planned, hashed: HashedFile, ranges: _Ranges, size_bytes: int) -> None:
+    def _came(
+        self, one: Planned, hashed: HashedFile | None, ranges: _Ranges, size_bytes: int
+    ) -> None:
         source = self.shelf.slot(one.file.key).done
         self.found[one.file.key] = Gathered(one, source, hashed, ranges, size_bytes)
 
