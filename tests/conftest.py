@@ -20,7 +20,7 @@ settings.register_profile(
 settings.load_profile("beside others")
 
 LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
-CLEARED_PREFIXES = ("MODELCELLAR_", "HF_", "HUGGINGFACE_", "XDG_")
+CLEARED_PREFIXES = ("MODELCELLAR_", "HF_", "HUGGINGFACE_", "HUGGING_FACE_", "CIVITAI_", "XDG_")
 CLEARED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
 
 

@@ -141,3 +141,13 @@ def test_the_same_page_may_change_its_mind() -> None:
 )
 def test_which_identity_stays(old: Identity, new: Identity, better: bool) -> None:
     assert is_better(new, old) is better
+
+
+def test_a_repository_says_more_than_a_bare_address() -> None:
+    web = Match("web", Standing.VERIFIED, "given", path="a.safetensors", url="https://a.test/a")
+    found = enriched(BARE, [web], at=AT)
+    assert (found.identity.provider, found.facts["page"].value) == ("web", web.url)
+    after = enriched(found, [HUB], at=LATER)
+    assert after.identity == enriched(BARE, [HUB], at=AT).identity
+    assert after.facts["page"].value == HUB.url
+    assert enriched(after, [web], at=LATER) is after

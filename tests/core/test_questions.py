@@ -1,6 +1,7 @@
 """From files to questions, and from answers about files to one model."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,32 @@ def test_what_is_pending_of_a_file_is_of_the_model() -> None:
     why = ErrorInfo("offline", "no network")
     matches, pending = of_whole_model(RECORDS[:2], [Identification(), Identification((), why)])
     assert (matches, pending) == ((), why)
+
+
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (("part0", "part1"), None),
+        (("sub/part0", "sub/part1"), "sub"),
+        (("a/b/unet/part0", "a/b/part1"), "a/b/unet"),
+        (("x/unet/renamed", "x/part1"), "x/unet"),
+        (("renamed", "part1"), None),
+    ],
+)
+def test_the_folder_of_a_model_in_its_repository(
+    paths: tuple[str, str], folder: str | None
+) -> None:
+    """Its own files may lie in folders, and those are no part of the answer."""
+    answers = [Identification((match(Standing.VERIFIED, "a/b", path),)) for path in paths]
+    (found,), _ = of_whole_model(RECORDS[:2], answers)
+    assert found.path == folder
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"), [("unet/x.bin", None), ("sd/unet/x.bin", "sd"), ("a/b/unet/x.bin", "a/b")]
+)
+def test_the_folders_that_a_model_has_itself(path: str, folder: str | None) -> None:
+    records = (replace(RECORDS[0], path="unet/x.bin"), RECORDS[1])
+    answers = [Identification((match(Standing.VERIFIED, "a/b", path),)), Identification()]
+    (found,), _ = of_whole_model(records, answers)
+    assert found.path == folder

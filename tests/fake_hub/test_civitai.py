@@ -105,10 +105,50 @@ def test_limits_of_many(client: httpx.Client, url: str, path: str, most: int) ->
     assert client.post(url + path, content=b"no json").status_code == 400
 
 
+def test_versions_and_models_by_number(
+    fake_hub: FakeHub, client: httpx.Client, toy: CivitaiVersion
+) -> None:
+    fake_hub.add_version(CivitaiVersion(12, 22, toy.files, name="v2", published_at=3e9))
+    fake_hub.add_version(CivitaiVersion(13, 22, toy.files, status="Draft"))
+    api = f"{fake_hub.civitai_url}/api/v1"
+    assert client.get(f"{api}/model-versions/11").json() == toy.shown(fake_hub.civitai_url)
+    shown = client.get(f"{api}/models/22").json()
+    assert (shown["id"], shown["name"], shown["type"]) == (22, "Toy", "LORA")
+    assert [version["id"] for version in shown["modelVersions"]] == [12, 11]
+    for missing in ("model-versions/13", "model-versions/5", "models/5"):
+        assert client.get(f"{api}/{missing}").status_code == 404
+
+
+def test_who_may_have_a_file(fake_hub: FakeHub, client: httpx.Client) -> None:
+    other = CivitaiFile(4, "other.safetensors", LARGE, primary=False)
+    toy = CivitaiFile(3, "toy.safetensors", SMALL)
+    login = fake_hub.add_version(CivitaiVersion(1, 2, (other, toy), wants_login=True))
+    early = fake_hub.add_version(CivitaiVersion(5, 2, (toy,), availability="EarlyAccess"))
+    fake_hub.add_version(CivitaiVersion(6, 2, (toy,), mode="Archived"))
+    fake_hub.civitai.keys |= {"anybody": frozenset(), "buyer": frozenset({early.id})}
+
+    def status(number: int, key: str | None = None, query: str = "") -> int:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        url = f"{fake_hub.civitai_url}/api/download/models/{number}{query}"
+        return client.get(url, headers=headers).status_code
+
+    assert [status(login.id), status(login.id, "anybody")] == [401, 307]
+    assert [status(early.id), status(early.id, "anybody"), status(early.id, "buyer")] == [
+        *(403, 403, 307)
+    ]
+    assert [status(6), status(7), status(1, "buyer", "?fileId=9")] == [410, 404, 404]
+    url = f"{fake_hub.civitai_url}/api/download/models/{login.id}"
+    for query, content in (("", SMALL), ("?fileId=4", LARGE)):
+        answer = client.get(url + query, headers={"Authorization": "Bearer buyer"})
+        assert client.get(answer.headers["location"]).content == content
+
+
 def test_a_download_leads_to_a_store_that_wants_no_token(
     fake_hub: FakeHub, client: httpx.Client, toy: CivitaiVersion
 ) -> None:
+    fake_hub.civitai.keys["key"] = frozenset()
     url = f"{fake_hub.civitai_url}/api/download/models/{toy.id}"
+    assert client.get(url, headers={"Authorization": "Bearer other"}).status_code == 401
     answer = client.get(url, headers={"Authorization": "Bearer key"})
     assert (answer.status_code, answer.headers["Cache-Control"]) == (307, "no-store")
     assert answer.headers["location"].startswith(fake_hub.cdn_url)

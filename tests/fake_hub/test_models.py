@@ -184,6 +184,16 @@ def test_references_and_scans(client: httpx.Client, toy: FakeRepo) -> None:
     assert scan["filesWithIssues"][0]["level"] == "unsafe"
 
 
+def test_a_model_that_tells_little_or_calls_itself_something_else(
+    fake_hub: FakeHub, client: httpx.Client, toy: FakeRepo
+) -> None:
+    fake_hub.settings.tells_sizes = False
+    fake_hub.hub.impostors[toy.repo_id] = "somebody/else"
+    shown = client.get("/api/models/acme/toy", params={"blobs": "true"}).json()
+    assert shown["id"] == "somebody/else"
+    assert shown["siblings"] == [{"rfilename": path} for path in sorted(FILES)]
+
+
 @pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize("old", ["old/toy", "toy", "Acme/TOY"])
 def test_other_names_redirect_with_everything_after_them(

@@ -233,3 +233,18 @@ def test_no_names_raise_anything_but_that_nothing_is_published(
         except NotPublishedError:
             continue
         assert found.files
+
+
+def test_files_for_those_who_ask_for_them() -> None:
+    files = [
+        RemoteFile("toy.safetensors", "https://x/1", 1),
+        RemoteFile("toy-full.safetensors", "https://x/2", 1, is_default=False),
+    ]
+    usual = select(files)
+    assert usual.files == (files[0],)
+    assert "there is also 'toy-full.safetensors'" in usual.notes[0]
+    assert select(files, patterns=["*"]).files == tuple(files)
+    assert select(files, patterns=["toy-full*"]).files == (files[1],)
+    assert select(files[1:]).files == (files[1],)
+    with pytest.raises(NotPublishedError):
+        select(files, exclude=["toy.safetensors"])

@@ -30,7 +30,7 @@ from modelcellar.hf.oid_index import OidIndex
 from modelcellar.network.manager import NetworkManager
 from modelcellar.network.secret import Secret
 from modelcellar.remotes import Remote
-from tests.support.fake_hub import FakeHub, FakeRepo, Status, Token
+from tests.support.fake_hub import FakeHub, FakeRepo, Header, Portal, Status, Token
 from tests.support.models import safetensors_bytes
 
 _T = TypeVar("_T")
@@ -244,8 +244,9 @@ def test_a_token_that_is_no_good_is_left_out(desk: Desk, toy: FakeRepo) -> None:
     desk.token = "hf_nobodys"
     remote = desk.remote()
     assert (remote.revision, remote.authorization) == (toy.sha, None)
-    with pytest.raises(NotPublishedError, match="or it is private"):
+    with pytest.raises(NotPublishedError, match="or it is private") as e:
         desk.remote("acme/other")
+    assert "Your token is not accepted" in e.value.hint
 
 
 def test_a_revision_that_is_not_there(desk: Desk, toy: FakeRepo) -> None:
@@ -384,6 +385,73 @@ def test_what_cannot_be_a_revision_is_not_asked_for(
     with pytest.raises(UsageError, match="cannot be a revision"):
         desk.remote(revision=revision)
     assert fake_hub.log.entries == ()
+
+
+@pytest.mark.parametrize("page", ['{"error":"no"}', "[7]", '[{"type":"file","path":"x"}]', "null"])
+def test_a_list_that_makes_no_sense_is_refused(
+    desk: Desk, toy: FakeRepo, fake_hub: FakeHub, page: str
+) -> None:
+    fake_hub.settings.tells_sizes = False
+    fake_hub.chaos.add(Status(200, page), path="*/tree/*", times=None)
+    with pytest.raises(AnswerRefusedError, match="the list of files of acme/toy: it"):
+        desk.remote()
+    assert toy.sha
+
+
+def test_a_list_that_goes_on_elsewhere_is_refused(
+    desk: Desk, toy: FakeRepo, fake_hub: FakeHub
+) -> None:
+    fake_hub.settings.tells_sizes = False
+    link = f'<{fake_hub.elsewhere_url}/api>; rel="next"'
+    fake_hub.chaos.add(Header("Link", link), path="*/tree/*", times=None)
+    with pytest.raises(AnswerRefusedError, match="it goes on at another host"):
+        desk.remote()
+    assert fake_hub.log.of("elsewhere") == ()
+    assert toy.sha
+
+
+def test_a_list_without_end_is_refused(desk: Desk, toy: FakeRepo, fake_hub: FakeHub) -> None:
+    fake_hub.settings.tells_sizes = False
+    link = f'<{fake_hub.hub_url}/api/models/{ACME}/tree/{toy.sha}?recursive=true>; rel="next"'
+    fake_hub.chaos.add(Header("Link", link), path="*/tree/*", times=None)
+    with pytest.raises(AnswerRefusedError, match="it goes on in a circle"):
+        desk.remote()
+
+
+def test_another_commit_than_the_one_asked_for_is_refused(
+    desk: Desk, toy: FakeRepo, fake_hub: FakeHub
+) -> None:
+    body = json.dumps({"id": ACME, "sha": "0" * 40, "siblings": []})
+    fake_hub.chaos.add(Status(200, body), host="hub", times=None)
+    with pytest.raises(AnswerRefusedError, match=f"the Hub speaks of {'0' * 40}"):
+        desk.remote(revision=toy.sha)
+
+
+def test_a_repository_whose_list_is_gated(desk: Desk, fake_hub: FakeHub) -> None:
+    refused = Status(401, "{}", {"X-Error-Code": "GatedRepo"})
+    fake_hub.chaos.add(refused, host="hub", times=None)
+    with pytest.raises(SignInNeededError, match="is gated") as e:
+        desk.remote()
+    assert f"{fake_hub.hub_url}/{ACME}" in e.value.hint
+
+
+def test_that_it_is_not_there_is_said_also_where_nothing_else_is_known(
+    desk: Desk, toy: FakeRepo, fake_hub: FakeHub
+) -> None:
+    fake_hub.chaos.add(Portal(), path="/api/models", times=None)
+    with pytest.raises(NotPublishedError) as e:
+        desk.remote("acme/toi")
+    assert e.value.hint.startswith("Check the name.")
+    assert toy.sha
+
+
+@pytest.mark.parametrize("document", ["{}", '{"id":"acme/toy","sha":"main"}', "[]", "null"])
+def test_an_answer_that_is_no_repository_is_refused(
+    desk: Desk, fake_hub: FakeHub, document: str
+) -> None:
+    fake_hub.chaos.add(Status(200, document), host="hub", times=None)
+    with pytest.raises(AnswerRefusedError, match="makes no sense"):
+        desk.remote()
 
 
 ORACLE = """

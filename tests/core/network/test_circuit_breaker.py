@@ -114,6 +114,59 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+# --- answers that break off later ---
+
+
+def break_off(breaker: CircuitBreaker, times: int = 1) -> None:
+    """Calls that are answered, and then break."""
+    for _ in range(times):
+        succeed(breaker)
+        breaker.record_break(breaker.generation, "it ended early")
+
+
+def test_answers_that_all_break_off_open_it(clock: FakeClock) -> None:
+    breaker = make(clock)
+    break_off(breaker, 4)
+    assert breaker.state is CircuitState.CLOSED
+    break_off(breaker)
+    assert breaker.state is CircuitState.OPEN
+    assert breaker.snapshot().cause == "it ended early"
+
+
+def test_answers_of_which_some_break_off_do_not_open_it(clock: FakeClock) -> None:
+    breaker = make(clock)
+    for _ in range(20):
+        succeed(breaker)
+        break_off(breaker)
+    assert breaker.state is CircuitState.CLOSED
+
+
+def test_a_probe_that_breaks_off_opens_it_again(clock: FakeClock) -> None:
+    breaker = opened(clock)
+    clock.advance(31.0)
+    break_off(breaker)
+    assert breaker.state is CircuitState.OPEN
+
+
+def test_what_breaks_off_after_a_change_is_not_heard(clock: FakeClock) -> None:
+    breaker = make(clock)
+    before = breaker.generation
+    fail(breaker, 5)
+    clock.advance(31.0)
+    succeed(breaker)
+    breaker.record_break(before, "long ago")
+    assert breaker.state is CircuitState.HALF_OPEN
+    assert breaker.snapshot().cause == "it broke"
+
+
+def test_what_breaks_off_gives_no_place_back(clock: FakeClock) -> None:
+    breaker = make(clock)
+    take(breaker)
+    before = breaker.headroom()
+    breaker.record_break(breaker.generation)
+    assert breaker.headroom() == before - 1
+
+
 # --- when it opens ---
 
 

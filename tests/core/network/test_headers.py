@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelcellar.network.headers import Quota, parse_quotas, retry_after_s
+from modelcellar.network.headers import Quota, parse_quotas, refused_for_s, retry_after_s
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 HUB = {
@@ -55,3 +55,18 @@ def test_retry_after(text: str, seconds: float | None) -> None:
 def test_no_header_at_all() -> None:
     assert retry_after_s({}, NOW) is None
     assert parse_quotas({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"ratelimit": '"api";r=0;t=30'}, 31.0),
+        ({"ratelimit": '"api";r=1;t=30'}, None),
+        ({"ratelimit": '"api";r=0;t=30, "pages";r=0;t=90'}, 91.0),
+        ({"ratelimit": '"api";r=0;t=30', "retry-after": "7"}, 7.0),
+    ],
+)
+def test_how_long_a_refusal_is_for(headers: dict[str, str], seconds: float | None) -> None:
+    assert refused_for_s(headers, NOW) == seconds

@@ -1,4 +1,4 @@
-"""Civitai: model versions by the hash of a file, one or many, and the way to a download."""
+"""Civitai: model versions by the hash of a file or by number, and the way to a download."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def known_hashes(data: bytes, *, blake3: str | None = None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class CivitaiFile:
-    """One file of a version. ``hashes`` given are shown instead of those of the content."""
+    """One file of a version. ``hashes`` and ``size_kb`` given are shown instead of its own."""
 
     id: int
     name: str
@@ -52,6 +52,10 @@ class CivitaiFile:
     format: str = "SafeTensor"
     blake3: str | None = None
     hashes: Mapping[str, str] | None = None
+    size: str = "pruned"
+    fp: str = "fp16"
+    size_kb: float | None = None
+    scan: str = "Success"
 
     @cached_property
     def shown_hashes(self) -> Mapping[str, str]:
@@ -60,7 +64,11 @@ class CivitaiFile:
 
 @dataclass(frozen=True)
 class CivitaiVersion:
-    """One version of a model. ``mode`` is ``None``, ``"Archived"`` or ``"TakenDown"``."""
+    """One version of a model. ``mode`` is ``None``, ``"Archived"`` or ``"TakenDown"``.
+
+    ``availability`` may be ``"EarlyAccess"``; ``wants_login`` is whether its files are for those
+    who signed in.
+    """
 
     id: int
     model_id: int
@@ -74,6 +82,8 @@ class CivitaiVersion:
     published_at: float = START
     trained_words: tuple[str, ...] = ()
     nsfw: bool = False
+    availability: str = "Public"
+    wants_login: bool = False
 
     def shown(self, url: str) -> dict[str, Any]:
         """The version as the API answers it."""
@@ -94,7 +104,7 @@ class CivitaiVersion:
             "baseModelType": "Standard",
             "air": f"urn:air:{kind}:civitai:{self.model_id}@{self.id}",
             "status": self.status,
-            "availability": "Public",
+            "availability": self.availability,
             "publishedAt": iso(self.published_at),
             "trainedWords": list(self.trained_words),
             "stats": {"downloadCount": 1, "thumbsUpCount": 1},
@@ -114,10 +124,10 @@ def _file(file: CivitaiFile, download: str) -> dict[str, Any]:
         "id": file.id,
         "name": file.name,
         "type": file.type,
-        "sizeKB": len(file.data) / 1024,
+        "sizeKB": len(file.data) / 1024 if file.size_kb is None else file.size_kb,
         "primary": file.primary,
-        "metadata": {"format": file.format, "size": "pruned", "fp": "fp16"},
-        "pickleScanResult": "Success",
+        "metadata": {"format": file.format, "size": file.size, "fp": file.fp},
+        "pickleScanResult": file.scan,
         "virusScanResult": "Success",
         "hashes": dict(file.shown_hashes),
         "downloadUrl": download + query,
@@ -125,19 +135,24 @@ def _file(file: CivitaiFile, download: str) -> dict[str, Any]:
 
 
 class Civitai:
-    """``url`` is set by whoever starts it."""
+    """``url`` is set by whoever starts it. ``keys`` are the API keys there are, each with the
+    numbers of the early versions that it opens."""
 
     name = "civitai"
 
     def __init__(self, versions: Iterable[CivitaiVersion] = (), *, cdn: Cdn) -> None:
         self.url = ""
         self.versions: list[CivitaiVersion] = list(versions)
+        self.keys: dict[str, frozenset[int]] = {}
         self._cdn = cdn
 
     def label(self, request: Request) -> str:
         return request.path
 
     def answer(self, request: Request) -> Response:
+        key = (request.header("authorization") or "").removeprefix("Bearer ")
+        if key and key not in self.keys:
+            return json_answer({"error": "Unauthorized"}, 401)
         match (request.method, *request.segments):
             case ("GET", "api", "v1", "model-versions", "by-hash", wanted):
                 return self._by_hash(wanted)
@@ -145,8 +160,12 @@ class Civitai:
                 return self._many(request)
             case ("POST", "api", "v1", "model-versions", "by-hash", "ids"):
                 return self._ids(request)
+            case ("GET", "api", "v1", "model-versions", version_id):
+                return self._version(version_id)
+            case ("GET", "api", "v1", "models", model_id):
+                return self._model(model_id)
             case ("GET", "api", "download", "models", version_id):
-                return self._download(version_id, request.value("fileId"))
+                return self._download(version_id, request, key)
             case _:
                 return json_answer({"error": "Not found"}, 404)
 
@@ -162,6 +181,22 @@ class Civitai:
                     return json_answer({"error": "Missing model file"}, 404)
                 return json_answer(version.shown(self.url))
         return json_answer({"error": "Model not found"}, 404)
+
+    def _version(self, version_id: str) -> Response:
+        for version in self._published():
+            if str(version.id) == version_id:
+                return json_answer(version.shown(self.url))
+        return json_answer({"error": f"No version with id {version_id}"}, 404)
+
+    def _model(self, model_id: str) -> Response:
+        """A model with its versions, the one first that its page shows first."""
+        found = [one for one in self._published() if str(one.model_id) == model_id]
+        if not found:
+            return json_answer({"error": f"No model with id {model_id}"}, 404)
+        first = found[0].shown(self.url)
+        versions = [version.shown(self.url) for version in reversed(found)]
+        shown = {"id": int(model_id), **first["model"], "tags": [], "modelVersions": versions}
+        return json_answer(shown)
 
     def _many(self, request: Request) -> Response:
         hashes = _hashes_of(request, MAX_VERSIONS)
@@ -187,11 +222,13 @@ class Civitai:
         ]
         return json_answer(found)
 
-    def _download(self, version_id: str, file_id: str) -> Response:
+    def _download(self, version_id: str, request: Request, key: str) -> Response:
+        """The way to one file of a version: the one that is asked for, or the primary one."""
+        file_id = request.value("fileId")
         files = [
             (version, file)
             for version in self.versions
-            for file in version.files
+            for file in sorted(version.files, key=lambda file: not file.primary)
             if str(version.id) == version_id and (str(file.id) == file_id or not file_id)
         ]
         if not files:
@@ -199,6 +236,10 @@ class Civitai:
         version, file = files[0]
         if version.mode is not None:
             return json_answer({"error": "Model archived, not available for download"}, 410)
+        if version.wants_login and not key:
+            return json_answer({"error": "The creator of this asset requires you to log in"}, 401)
+        if version.availability == "EarlyAccess" and version.id not in self.keys.get(key, ()):
+            return json_answer({"error": "This asset is in Early Access"}, 403)
         location = self._cdn.signed_url(
             f"/civitai-delivery/model/{version.model_id}/{file.id}",
             file.data,

@@ -82,7 +82,14 @@ class FakeHub:
         return version
 
     def _start(self, site: Site, host: str) -> str:
-        listener = Listener(site, host, log=self.log, chaos=self.chaos, clock=self.clock)
+        listener = Listener(
+            site,
+            host,
+            log=self.log,
+            chaos=self.chaos,
+            clock=self.clock,
+            settings=self.settings,
+        )
         self._listeners.append(listener)
         self.chaos.add_door(site.name, listener)
         return listener.url

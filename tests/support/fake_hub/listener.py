@@ -9,6 +9,7 @@ from tests.support.fake_hub.chaos import Chaos
 from tests.support.fake_hub.clock import FakeClock
 from tests.support.fake_hub.messages import Request, Response, text
 from tests.support.fake_hub.request_log import RequestLog
+from tests.support.fake_hub.settings import Settings
 from tests.support.fake_hub.wire import BadRequestError, Reader, send
 
 __all__ = ["Listener", "Site"]
@@ -37,9 +38,17 @@ class Listener:
     """
 
     def __init__(
-        self, site: Site, host: str, *, log: RequestLog, chaos: Chaos, clock: FakeClock
+        self,
+        site: Site,
+        host: str,
+        *,
+        log: RequestLog,
+        chaos: Chaos,
+        clock: FakeClock,
+        settings: Settings,
     ) -> None:
         self._site = site
+        self._settings = settings
         self._log = log
         self._chaos = chaos
         self._clock = clock
@@ -99,6 +108,8 @@ class Listener:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader = Reader(connection, client)
         try:
+            # The other side believes itself connected; on a long way it would not be yet.
+            self._stopping.wait(self._settings.round_trip_s)
             while (request := reader.next()) is not None and self._exchange(
                 connection, request, number
             ):
@@ -121,13 +132,21 @@ class Listener:
             self._site.name, request, label=label, at=self._clock.now(), connection=number
         )
         response = self._chaos.answer(self._site.name, request, label, self._site.answer)
+        self._stopping.wait(self._settings.round_trip_s)
 
         def note(sent_bytes: int, is_complete: bool) -> None:
             self._log.progress(
                 entry, status=response.status, sent_bytes=sent_bytes, is_complete=is_complete
             )
 
-        keep = send(connection, request, response, stopping=self._stopping, note=note)
+        keep = send(
+            connection,
+            request,
+            response,
+            stopping=self._stopping,
+            note=note,
+            rate_bytes_per_s=self._settings.rate_bytes_per_s,
+        )
         return keep and request.header("connection") != "close"
 
 

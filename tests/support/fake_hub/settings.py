@@ -1,4 +1,4 @@
-"""What nobody outside could confirm about the real hosts, so that tests can try both ways."""
+"""What nobody outside could confirm about the real hosts, and how far away they are."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,10 @@ class Settings:
     Page sizes are reported differently by different sources. Whether the CDN heeds ``If-Range``
     is not known, nor whether it compresses what is not text; the lives of signed links are about
     an hour. ``tells_sizes`` is whether a model's siblings have sizes and digests when asked for.
+
+    Every answer comes ``round_trip_s`` after its request, the first one of a connection twice as
+    late, since opening it takes a round trip as well. ``rate_bytes_per_s`` is what one connection
+    gets, however many there are.
     """
 
     models_page: int = 1000
@@ -21,4 +25,6 @@ class Settings:
     heeds_if_range: bool = True
     cdn_compresses_everything: bool = False
     sends_xet_hash: bool = True
+    round_trip_s: float = 0.0
+    rate_bytes_per_s: float | None = None
     tells_sizes: bool = True

@@ -23,6 +23,8 @@ __all__ = ["BadRequestError", "Reader", "reset", "send"]
 PIECE_BYTES = 1 << 20
 # Up to here, head and body go out together.
 SMALL_BYTES = 64 * 1024
+# How often something is sent where the rate is limited.
+PACE_S = 0.01
 MAX_HEAD_BYTES = 64 * 1024
 
 
@@ -118,11 +120,13 @@ def send(
     *,
     stopping: threading.Event,
     note: Callable[[int, bool], None],
+    rate_bytes_per_s: float | None = None,
 ) -> bool:
     """Send an answer as its delivery says; whether the connection can be used again.
 
     ``note`` is told the bytes of the body that are out, before they are, so that a client that
-    has them all finds them counted; and whether that is all of the body.
+    has them all finds them counted; and whether that is all of the body. Headers are free of the
+    limit of the rate.
 
     Raises:
         OSError: the client has gone.
@@ -135,7 +139,8 @@ def send(
     if delivery.stall_after == -1:
         stopping.wait(delivery.stall_s)
     head = response.head()
-    if delivery is PLAIN and response.framing is Framing.LENGTH and len(body) <= SMALL_BYTES:
+    is_plain = delivery is PLAIN and response.framing is Framing.LENGTH
+    if is_plain and len(body) <= SMALL_BYTES and rate_bytes_per_s is None:
         note(len(body), True)
         connection.sendall(head + body)
         return True
@@ -143,11 +148,14 @@ def send(
     note(0, delivery.cut_after is None and not body)
     connection.sendall(head)
     limit = len(body) if delivery.cut_after is None else min(delivery.cut_after, len(body))
-    for start, end in _pieces(limit, delivery):
+    began = time.monotonic()
+    for start, end in _pieces(limit, delivery, rate_bytes_per_s):
         if start == delivery.stall_after:
             stopping.wait(delivery.stall_s)
         note(end, end == len(body))
         connection.sendall(_framed(body[start:end], response.framing))
+        if rate_bytes_per_s is not None:
+            stopping.wait(began + end / rate_bytes_per_s - time.monotonic())
         if delivery.drip_pause_s and end < limit and stopping.wait(delivery.drip_pause_s):
             raise ConnectionAbortedError
     if limit == delivery.stall_after:
@@ -162,9 +170,11 @@ def send(
     return response.framing is not Framing.CLOSE
 
 
-def _pieces(size: int, delivery: Delivery) -> list[tuple[int, int]]:
+def _pieces(size: int, delivery: Delivery, rate_bytes_per_s: float | None) -> list[tuple[int, int]]:
     """Where to cut ``size`` bytes so that every place where something happens is a border."""
     step = delivery.drip_bytes or PIECE_BYTES
+    if rate_bytes_per_s is not None:
+        step = min(step, max(1, int(rate_bytes_per_s * PACE_S)))
     borders = set(range(0, size, step)) | {size}
     if delivery.stall_after is not None and 0 <= delivery.stall_after < size:
         borders.add(delivery.stall_after)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from modelcellar.manifest import Fact, Manifest
-from modelcellar.origins import Match, Standing
+from modelcellar.origins import WEB, Match, Standing
 from modelcellar.records import Confidence, Identity, JsonValue
 
 __all__ = ["enriched", "is_better", "may_replace"]
@@ -74,14 +74,16 @@ def is_better(new: Identity, old: Identity) -> bool:
     """Whether ``new`` may take the place of ``old``: surer, or as sure and of the same place.
 
     A verified identity stays when another place is found to publish the same bytes: copies of a
-    repository are made every day, and which one comes first in a search is chance.
+    repository are made every day, and which one comes first in a search is chance. A repository
+    says more than a bare address.
     """
     ranks = {str(standing): rank for standing, rank in _RANK.items()}
     new_rank, old_rank = ranks.get(new.status, 0), ranks.get(old.status, 0)
     if new_rank != old_rank:
         return new_rank > old_rank
     if new.status == Standing.VERIFIED:
-        return (new.provider, new.repo_id) == (old.provider, old.repo_id)
+        is_same = (new.provider, new.repo_id) == (old.provider, old.repo_id)
+        return is_same or (old.provider == WEB and new.repo_id is not None)
     return new.repo_id is not None
 
 

@@ -10,6 +10,7 @@ from modelcellar.links.app_list import app_to_json
 from modelcellar.manifest import Fact, Manifest
 from modelcellar.model_set import FROM_FILES, ModelSet, SetModel, SetSource
 from modelcellar.naming import to_json_path
+from modelcellar.origins import WEB
 from modelcellar.records import Identity, JsonValue
 
 __all__ = ["export_set", "without_secrets"]
@@ -73,17 +74,18 @@ def _model(manifest: Manifest, content_digest: str) -> SetModel:
 
 
 def _sources(identity: Identity, facts: Mapping[str, Fact]) -> Iterator[SetSource]:
+    page = facts.get("page")
+    url = page.value if page is not None and isinstance(page.value, str) else None
     if identity.provider is not None:
         yield SetSource(
             identity.provider,
             identity.repo_id,
             identity.revision,
             identity.path,
-            _url_of(identity),
+            url if identity.provider == WEB else _url_of(identity),
         )
-    page = facts.get("page")
-    if page is not None and isinstance(page.value, str) and page.source != identity.provider:
-        yield SetSource(page.source, url=page.value)
+    if page is not None and url is not None and page.source != identity.provider:
+        yield SetSource(page.source, url=url)
 
 
 def _url_of(identity: Identity) -> str | None:

@@ -25,9 +25,10 @@ from modelcellar.network.http import origin_of
 from modelcellar.network.manager import NetworkManager, NetworkStatus
 from modelcellar.network.secret import Secret
 from modelcellar.network.throttling import Wait
-from modelcellar.network.tokens import read_hub_token
+from modelcellar.network.tokens import read_civitai_token, read_hub_token
 from modelcellar.providers.civarchive import CivArchive
 from modelcellar.providers.civitai import Civitai
+from modelcellar.providers.civitai_download import CivitaiFiles
 
 __all__ = ["Hosts", "network_status", "open_hosts"]
 
@@ -36,14 +37,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The hosts of one command. ``identifier`` asks them all; ``files`` tells what can be
-    downloaded from the Hub."""
+    """The hosts of one command. ``identifier`` asks them all; ``files`` and
+    ``civitai_files`` tell what can be downloaded."""
 
     network: NetworkManager
     hub: HubClient
     oids: OidIndex
     identifier: Identifier
     files: HubFiles
+    civitai_files: CivitaiFiles
 
 
 @contextmanager
@@ -93,7 +95,10 @@ async def open_hosts(
             civitai = Civitai(cached, endpoint=settings.civitai_endpoint)
             civarchive = CivArchive(cached, endpoint=settings.civarchive_endpoint)
             identifier = Identifier(HubLookup(hub), civitai, civarchive)
-            yield Hosts(network, hub, oids, identifier, HubFiles(hub))
+            civitai_files = CivitaiFiles(
+                cached, endpoint=settings.civitai_endpoint, token=read_civitai_token()
+            )
+            yield Hosts(network, hub, oids, identifier, HubFiles(hub), civitai_files)
 
 
 def network_status(settings: Settings) -> tuple[NetworkStatus, int, int]:

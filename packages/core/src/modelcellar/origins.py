@@ -9,7 +9,10 @@ from enum import StrEnum
 
 from modelcellar.records import JsonValue
 
-__all__ = ["Claim", "Listing", "Match", "RepoFile", "Standing", "Subject"]
+__all__ = ["WEB", "Claim", "Listing", "Match", "RepoFile", "Standing", "Subject"]
+
+WEB = "web"
+"""The provider of what came from an address that is of no repository."""
 
 
 class Standing(StrEnum):

@@ -114,23 +114,23 @@ def of_whole_model(
     if len(answers) == 1:
         return answers[0].matches, pending
     places: Counter[_Place] = Counter()
-    first: dict[_Place, Match] = {}
+    first: dict[_Place, tuple[Match, FileRecord]] = {}
     worst: dict[_Place, Standing] = {}
-    for answer in answers:
+    for record, answer in zip(records, answers, strict=True):
         for match in _one_each(answer.matches):
             place = (match.provider, str(match.repo_id), match.revision)
             places[place] += 1
-            first.setdefault(place, match)
+            first.setdefault(place, (match, record))
             if match.status is not Standing.VERIFIED:
                 worst[place] = match.status
     found = []
     for place, count in places.most_common():
-        match = first[place]
+        match, record = first[place]
         status = worst.get(place, Standing.VERIFIED)
         if count < len(answers):
             status = Standing.CANDIDATE
         evidence = f"{count} of {len(answers)} files: {match.evidence}"
-        found.append(replace(match, status=status, evidence=evidence, path=_folder(match, records)))
+        found.append(replace(match, status=status, evidence=evidence, path=_folder(match, record)))
     order = [Standing.VERIFIED, Standing.CLAIMED, Standing.CANDIDATE, Standing.UNKNOWN]
     return tuple(sorted(found, key=lambda one: order.index(one.status))), pending
 
@@ -145,12 +145,14 @@ def _one_each(matches: Sequence[Match]) -> Iterator[Match]:
             yield match
 
 
-def _folder(match: Match, records: Sequence[FileRecord]) -> str | None:
-    """The folder in the repository that the files lie in; ``None`` for its top."""
-    if match.path is None or not records:
+def _folder(match: Match, record: FileRecord) -> str | None:
+    """Where in the repository the model's own folder is; ``None`` for its top."""
+    path = match.path or ""
+    if path == record.path:
         return None
-    parent = PurePosixPath(match.path).parent.as_posix()
-    return None if parent == "." else parent
+    if path.endswith(f"/{record.path}"):
+        return path.removesuffix(f"/{record.path}")
+    return path.rpartition("/")[0] or None  # under another name
 
 
 def _facts(path: Path | None) -> Mapping[str, JsonValue]:

@@ -18,6 +18,7 @@ class RemoteFile:
 
     ``sha256`` is of the content; where there is none ``git_sha1`` is git's name for a blob with it
     (``sha1(b"blob <size>\\0" + bytes)``). ``size_bytes`` is ``None`` where only the answer tells.
+    ``is_default``: wanted also where nothing particular is asked for.
     """
 
     path: str
@@ -27,6 +28,7 @@ class RemoteFile:
     git_sha1: str | None = None
     scan: str | None = None
     """What the host's scanners say of it, as in :class:`modelcellar.origins.RepoFile`."""
+    is_default: bool = True
 
     @property
     def key(self) -> str:

@@ -1,11 +1,13 @@
 """Asks a host what there is of a target, and which of it is wanted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from modelcellar.downloads.attempts import Refuse
 from modelcellar.downloads.selection import select
+from modelcellar.downloads.sizing import probe
 from modelcellar.downloads.targets import CivitaiTarget, HubTarget, Target, WebTarget
+from modelcellar.downloads.web import WebFiles
 from modelcellar.errors import CellarError
 from modelcellar.hosts import Hosts
 from modelcellar.network.http import Response
@@ -49,9 +51,9 @@ async def ask(hosts: Hosts, target: Target, selecting: Selecting) -> Wanted:
         case HubTarget():
             return await _ask_hub(hosts, target, selecting)
         case CivitaiTarget():
-            raise NotImplementedError
+            return await _ask_civitai(hosts, target, selecting)
         case WebTarget():
-            raise NotImplementedError
+            return await _ask_web(hosts, target, selecting)
     assert_never(target)
 
 
@@ -67,6 +69,47 @@ async def _ask_hub(hosts: Hosts, target: HubTarget, selecting: Selecting) -> Wan
     patterns = (*target.patterns, *selecting.patterns)
     chosen = Selecting(patterns, selecting.include, selecting.exclude)
     return _wanted(remote, chosen, refuse, bucket="resolvers", label=target.label)
+
+
+async def _ask_civitai(hosts: Hosts, target: CivitaiTarget, selecting: Selecting) -> Wanted:
+    remote = await hosts.civitai_files.remote(
+        target.version_id,
+        model_id=target.model_id,
+        file_id=target.file_id,
+        filters=target.filters,
+    )
+
+    def refuse(response: Response, file: RemoteFile) -> CellarError:
+        return hosts.civitai_files.refusal(
+            response.status, response.headers, repo_id=remote.repo_id or "", path=file.path
+        )
+
+    wanted = _wanted(remote, selecting, refuse)
+    sized = [await _sized(hosts, file, remote, refuse) for file in wanted.files]
+    return replace(wanted, files=tuple(sized))
+
+
+async def _ask_web(hosts: Hosts, target: WebTarget, selecting: Selecting) -> Wanted:
+    web = WebFiles(hosts.network)
+    remote = await web.remote(target.url, target.sha256)
+
+    def refuse(response: Response, file: RemoteFile) -> CellarError:
+        return web.refusal(response.status, response.headers, repo_id=remote.page, path=file.path)
+
+    return _wanted(remote, selecting, refuse)
+
+
+async def _sized(hosts: Hosts, file: RemoteFile, remote: Remote, refuse: Refuse) -> RemoteFile:
+    """The file with its size, asked for where it was not told."""
+    if file.size_bytes is not None:
+        return file
+    _, size = await probe(
+        hosts.network,
+        file.url,
+        refuse=lambda response: refuse(response, file),
+        authorization=remote.authorization,
+    )
+    return replace(file, size_bytes=size)
 
 
 def _wanted(

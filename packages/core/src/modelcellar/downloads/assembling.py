@@ -12,7 +12,7 @@ from pathlib import Path
 from modelcellar import naming
 from modelcellar.bookkeeping import StagedModel
 from modelcellar.content import describe, file_records, hash_ranges
-from modelcellar.downloads.provenance import proved_origin
+from modelcellar.downloads.provenance import proved_origin, with_card
 from modelcellar.errors import WrongContentError
 from modelcellar.io import hashing
 from modelcellar.questions import git_name
@@ -78,13 +78,14 @@ def assemble(
     origins = {one.path: one for one in arrived}
     sources = [item for item in items if isinstance(item, Source)]
     hashed = {file.path: found for file, found in _hashed(sources, origins)}
+    told = with_card(remote, whole)
     models: dict[Path, Assembled] = {}
     for source in sources:
         records = file_records(source.files, [hashed[file.path] for file in source.files])
         content = staging.new_folder()
         model = describe(source, records, content, name=name, model_type=model_type, at=at)
         published = {one.path: origins[one.path].origin for one in records}
-        manifest = proved_origin(model.manifest, published, remote, at=at)
+        manifest = proved_origin(model.manifest, published, told, at=at)
         models[source.path] = Assembled(source, replace(model, manifest=manifest))
     _fill([(one.source, one.model.content) for one in models.values()])
     return [models[item.path] if isinstance(item, Source) else item for item in items]

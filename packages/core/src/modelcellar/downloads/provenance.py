@@ -6,23 +6,37 @@ claimed to be from there.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import quote, urlsplit
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from modelcellar import naming
 from modelcellar.enrichment import enriched
+from modelcellar.hf.client import MAX_CARD_BYTES
+from modelcellar.hf.model_card import summary_of
 from modelcellar.hf.ranking import PROVIDER as HUB
 from modelcellar.identification import Identification
+from modelcellar.io.bounded import read_bytes
 from modelcellar.manifest import Manifest
-from modelcellar.origins import Match, Standing
+from modelcellar.origins import WEB, Match, Standing
 from modelcellar.providers.civitai import PROVIDER as CIVITAI
 from modelcellar.questions import of_whole_model, weights
 from modelcellar.records import FileRecord
 from modelcellar.remotes import Remote, RemoteFile
 
-__all__ = ["WEB", "proved_origin"]
+__all__ = ["proved_origin", "with_card"]
 
-WEB = "web"
-"""The provider of what came from an address that is none of a repository's."""
+CARD = "README.md"
+
+
+def with_card(remote: Remote, folder: Path) -> Remote:
+    """The same with the first words of its card, where that has come and nobody has told them."""
+    if remote.provider != HUB or "description" in remote.facts:
+        return remote
+    card = read_bytes(folder / CARD, limit_bytes=MAX_CARD_BYTES)
+    summary = None if card is None else summary_of(card)
+    if summary is None:
+        return remote
+    return replace(remote, facts={"description": summary, **remote.facts})
 
 
 def proved_origin(
@@ -82,5 +96,8 @@ def _page(file: RemoteFile, remote: Remote) -> str | None:
         revision = quote(remote.revision or "main", safe="")
         return f"{before}/{remote.repo_id}/blob/{revision}/{quote(file.path)}"
     if remote.provider == WEB:
-        return (remote.page or file.url).partition("#")[0].partition("?")[0]
+        parts = urlsplit(remote.page or file.url)
+        # What follows the path, or comes before the host, may be a secret.
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
     return remote.page

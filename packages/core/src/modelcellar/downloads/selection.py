@@ -16,6 +16,7 @@ from modelcellar.remotes import RemoteFile
 
 __all__ = ["Selection", "select"]
 
+MOST_NAMED = 5
 MOST_SEARCHED = 5000
 """So many names at most are compared with one that matches nothing."""
 
@@ -39,8 +40,8 @@ def select(
 ) -> Selection:
     """The files that are wanted: those that ``label``, a pattern or ``include`` names.
 
-    All of them where none of these is given; then without what ``exclude`` matches. ``repo`` is
-    what to write for the repository, for the notes.
+    Where none of these is given, all of them but those that are only for who asks for them; then
+    without what ``exclude`` matches. ``repo`` is what to write for the repository, for the notes.
 
     Raises:
         NotPublishedError: nothing is left, or there is nothing that a pattern or the label means.
@@ -55,9 +56,11 @@ def select(
         wanted.update(found.paths)
         notes.extend(found.notes)
     for pattern in (*patterns, *include):
-        wanted.update(_matched(paths, pattern, repo))
+        wanted.update(_matched(paths, pattern))
     if label is None and not patterns and not include:
-        wanted.update(paths)
+        usual = [path for file, path in zip(files, paths, strict=True) if file.is_default]
+        wanted.update(usual or paths)
+        notes.extend(_on_others(paths, wanted))
     left, unused = _without(paths, wanted, exclude)
     if not left:
         raise NotPublishedError(
@@ -73,7 +76,7 @@ def select(
     )
 
 
-def _matched(paths: Sequence[str], pattern: str, repo: str) -> list[str]:
+def _matched(paths: Sequence[str], pattern: str) -> list[str]:
     """The paths that a pattern means.
 
     Raises:
@@ -82,7 +85,7 @@ def _matched(paths: Sequence[str], pattern: str, repo: str) -> list[str]:
     pattern = _slashed(pattern)
     found = _matching(paths, pattern)
     if not found:
-        hint = _close_to(paths, pattern) or f"cellar download {repo} --dry-run lists what is there."
+        hint = _close_to(paths, pattern) or "Without a pattern --dry-run lists all that is there."
         raise NotPublishedError(f"there is nothing that {pattern!r} matches", hint)
     return found
 
@@ -109,6 +112,16 @@ def _without(
         if not matches:
             unused.append(pattern)
     return left, unused
+
+
+def _on_others(paths: Sequence[str], wanted: set[str]) -> list[str]:
+    """That there are files which nobody gets who does not ask for them."""
+    others = [path for path in paths if path not in wanted]
+    if not others:
+        return []
+    more = ", ..." if len(others) > MOST_NAMED else ""
+    names = ", ".join(map(repr, others[:MOST_NAMED])) + more
+    return [f"there is also {names}; name a file to have it, or '*' for all"]
 
 
 def _on_projectors(

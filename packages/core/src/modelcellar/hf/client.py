@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from modelcellar import naming
 from modelcellar.answers.cached import MISS_S, Answer, CachedNetwork
 from modelcellar.answers.reading import document_of
+from modelcellar.answers.signed import SignedNetwork
 from modelcellar.errors import LibraryBusyError, LibraryFormatError, SignInNeededError
 from modelcellar.hf.cache import CARD_S, MODEL_INFO_S, SEARCH_S
 from modelcellar.hf.model_card import summary_of
@@ -19,7 +20,6 @@ from modelcellar.hf.oid_index import OidIndex
 from modelcellar.hf.repositories import FoundRepo, Repository, found_repos, repository
 from modelcellar.network.http import Request
 from modelcellar.network.secret import Secret
-from modelcellar.network.tokens import authorization_for
 from modelcellar.origins import Listing
 
 log = logging.getLogger(__name__)
@@ -58,16 +58,7 @@ class HubClient:
     ) -> None:
         self.oids = oids
         self.endpoint = endpoint
-        self._token = token
-        self._network = network
-        self.is_token_refused = False
-
-    @property
-    def authorization(self) -> Secret | None:
-        """The value of the ``Authorization`` header for the endpoint; ``None`` without a token."""
-        return authorization_for(self.endpoint, self._token, endpoint=self.endpoint).get(
-            "authorization"
-        )
+        self.signed = SignedNetwork(network, endpoint=endpoint, token=token)
 
     async def search(
         self, text: str = "", *, author: str = "", filters: tuple[str, ...] = (), limit: int = 50
@@ -173,32 +164,13 @@ class HubClient:
     async def ask(
         self, request: Request, lifetime_s: float | None, *, miss_lifetime_s: float = MISS_S
     ) -> Answer:
-        """The Hub's answer, asked for with the token, and without one that the Hub does not accept.
-
-        ``lifetime_s`` and ``miss_lifetime_s`` are those of
-        :func:`modelcellar.answers.cached.cached_request`; ``None``: asked anew, and not kept.
+        """The Hub's answer; see :class:`modelcellar.answers.signed.SignedNetwork`.
 
         Raises:
             NetworkError: the Hub could not be asked.
         """
-
-        async def send(request: Request) -> Answer:
-            if lifetime_s is None:
-                return await self._network.anew(request)
-            return await self._network.request(
-                request, lifetime_s=lifetime_s, miss_lifetime_s=miss_lifetime_s
-            )
-
-        request = replace(request, deadline_s=PATIENCE_S)
-        headers = authorization_for(request.url, self._token, endpoint=self.endpoint)
-        answer = await send(replace(request, headers=headers))
-        is_refused = answer.response.status == 401
-        if not (headers and is_refused) or "x-error-code" in answer.response.headers:
-            return answer
-        # A token that is no good is worse than none: what is public is refused with it as well.
-        log.warning("%s does not accept the token; it is asked without", self.endpoint)
-        self._token, self.is_token_refused = None, True
-        return await send(request)
+        patient = replace(request, deadline_s=PATIENCE_S)
+        return await self.signed.ask(patient, lifetime_s, miss_lifetime_s=miss_lifetime_s)
 
 
 def speaks_for(url: str, repo_id: str) -> bool:

@@ -85,7 +85,7 @@ class HubFiles:
             page=self._hub.page_of(listing.repo_id),
             facts=found.facts,
             fetched_at=listing.fetched_at,
-            authorization=self._hub.authorization,
+            authorization=self._hub.signed.authorization,
             notes=notes,
             left_out=left_out,
         )
@@ -130,7 +130,9 @@ class HubFiles:
         """
         url = f"{self._hub.endpoint}/api/models/{repo_id}/tree/{commit}?recursive=true"
         files: list[RepoFile] = []
-        for _ in range(MAX_PAGES):
+        asked: set[str] = set()
+        while len(asked) < MAX_PAGES:
+            asked.add(url)
             request = Request("GET", url, bucket="api", timeout_s=LISTING_S)
             answer = await self._hub.ask(request, None)
             files += files_of_page(document_of(answer.response))
@@ -140,6 +142,8 @@ class HubFiles:
                 raise ValueError("it goes on at another host")
             if following is None:
                 return tuple(files)
+            if following in asked:
+                raise ValueError("it goes on in a circle")
             url = following
         raise ValueError(f"more than {MAX_PAGES} pages")
 
@@ -149,20 +153,26 @@ class HubFiles:
         error = refusal(answer.response.status, headers, self._asked(repo_id, revision=revision))
         if not isinstance(error, NotPublishedError):
             return error
+        hint = error.hint
+        if self._hub.signed.is_token_refused:
+            hint = f"Your token is not accepted: take HF_TOKEN away, or renew it. {hint}"
         try:
-            if headers.get("x-error-code") == "RevisionNotFound":
-                names, word = await self._revisions(repo_id), "It has"
-                names = _closest(revision or "", names, cutoff=0.0)
-            elif "disabled" in error.message:
-                names, word = [], ""
-            else:
-                names, word = await self._similar(repo_id), "Did you mean"
+            lead = await self._names_meant(headers, error, repo_id, revision)
         except NetworkError:
-            return error  # That is said, and nothing better is known.
-        if not names:
-            return error
-        end = "?" if word.startswith("Did") else "."
-        return NotPublishedError(error.message, f"{word} {', '.join(names)}{end} {error.hint}")
+            lead = ""  # Nothing better is known.
+        return NotPublishedError(error.message, f"{lead}{hint}")
+
+    async def _names_meant(
+        self, headers: Mapping[str, str], error: CellarError, repo_id: str, revision: str | None
+    ) -> str:
+        """A sentence that names what there is instead, with a blank after it; or nothing."""
+        if headers.get("x-error-code") == "RevisionNotFound":
+            names = _closest(revision or "", await self._revisions(repo_id), cutoff=0.0)
+            return f"It has {', '.join(names)}. " if names else ""
+        if "disabled" in error.message:
+            return ""
+        names = await self._similar(repo_id)
+        return f"Did you mean {' or '.join(names)}? " if names else ""
 
     async def _revisions(self, repo_id: str) -> list[str]:
         url = f"{self._hub.endpoint}/api/models/{repo_id}/refs"
@@ -192,7 +202,7 @@ class HubFiles:
                 f"{self._hub.endpoint} does not answer: this is what it listed at "
                 f"{listing.fetched_at}"
             )
-        if "gated" in found.facts and self._hub.authorization is None:
+        if "gated" in found.facts and self._hub.signed.authorization is None:
             notes.append(
                 f"{listing.repo_id} is gated: accept its terms at "
                 f"{self._hub.page_of(listing.repo_id)}, then run: hf auth login (or set HF_TOKEN)"
@@ -214,7 +224,7 @@ class HubFiles:
     def _asked(
         self, repo_id: str, *, path: str | None = None, revision: str | None = None
     ) -> Refused:
-        has_token = self._hub.authorization is not None
+        has_token = self._hub.signed.authorization is not None
         return Refused(repo_id, self._hub.page_of(repo_id), has_token, path, revision)
 
     def _refused(self, message: str) -> AnswerRefusedError:

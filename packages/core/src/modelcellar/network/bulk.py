@@ -25,7 +25,7 @@ from modelcellar.network.http import Response, origin_of
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
 
-__all__ = ["BulkExchange", "BulkTransport", "Receive", "Sink"]
+__all__ = ["ENDED_BY_US", "BulkExchange", "BulkTransport", "Pace", "Receive", "Sink"]
 
 Sink = Callable[[bytes], object]
 """Is given each piece of the raw body. It may block, and what it raises ends the transfer."""
@@ -221,6 +221,8 @@ class BulkExchange:
         cause = "the connection broke"
         try:
             piece = answer.read1(PIECE_BYTES)
+            if isinstance(self._socket, ssl.SSLSocket) and answer.length:
+                piece = _with_more(piece, answer, self._socket)
             if not self.is_aborted:
                 return piece
             cause = ENDED_BY_US
@@ -242,6 +244,22 @@ class BulkExchange:
             self._connection = self._answer = self._socket = None
         if connection is not None:
             self._connections.give_back(origin_of(self._call.url), connection)
+
+
+def _with_more(first: bytes, answer: "HTTPResponse", handle: ssl.SSLSocket) -> bytes:
+    """The piece and what is there already behind it: TLS hands out 16 KiB at a time."""
+    from http.client import HTTPException
+
+    pieces, size = [first], len(first)
+    patience_s = handle.gettimeout()
+    handle.settimeout(0)
+    # Nothing more for now; or the end, which the next reading finds as well.
+    with contextlib.suppress(OSError, HTTPException):
+        while size < PIECE_BYTES and (piece := answer.read1(PIECE_BYTES - size)):
+            pieces.append(piece)
+            size += len(piece)
+    handle.settimeout(patience_s)
+    return b"".join(pieces)
 
 
 class Pace:

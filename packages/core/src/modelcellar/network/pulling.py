@@ -6,7 +6,8 @@ import ssl
 from collections.abc import Callable
 
 from modelcellar.download_records import Patience
-from modelcellar.network.bulk import BulkExchange, BulkTransport, Receive
+from modelcellar.errors import TransferBrokenError
+from modelcellar.network.bulk import ENDED_BY_US, BulkExchange, BulkTransport, Receive
 from modelcellar.network.exchanges import Call, ExchangeError, Reason
 from modelcellar.network.executor import DaemonExecutor
 from modelcellar.network.http import Response
@@ -58,6 +59,7 @@ class Pull:
 
         Raises:
             ExchangeError: there is no answer.
+            TransferBrokenError: all transfers were ended meanwhile.
         """
         self._exchange = exchange = self._bulk.begin(call, timeout_s=self._timeout_s)
         self._pulls.add(self)
@@ -68,14 +70,19 @@ class Pull:
             await asyncio.wait({opening}, timeout=call.connect_s)
             if not (opening.done() or exchange.is_connected):
                 raise ExchangeError(Reason.UNREACHABLE, "connecting took too long")
-            response = await opening
+            await asyncio.wait({opening})
+            if exchange.is_aborted:
+                cause = ENDED_BY_US
+                raise TransferBrokenError(f"a transfer broke: {cause}", cause=cause)
+            response = opening.result()
             self._is_open = is_open = True
             return response
         finally:
             if not is_open:
                 self._pulls.discard(self)
                 exchange.abort()
-                opening.cancel()
+                if not opening.cancel():
+                    opening.exception()  # looked at, so that nobody complains
                 work.add_done_callback(lambda _: exchange.close())
 
     async def read(self, receive: Receive, response: Response, patience: Patience) -> None:
@@ -85,20 +92,11 @@ class Pull:
             ExchangeError: the body broke.
         """
         exchange = self._opened()
-        self._reading = self._start(lambda: exchange.read(receive, response, patience))
-        try:
-            await asyncio.shield(self._reading)
-        finally:
-            await self.end()
+        await self._see_through(lambda: exchange.read(receive, response, patience))
 
     async def skip(self) -> None:
         """Do without the body."""
-        exchange = self._opened()
-        self._reading = self._start(exchange.skip)
-        try:
-            await asyncio.shield(self._reading)
-        finally:
-            await self.end()
+        await self._see_through(self._opened().skip)
 
     async def end(self) -> None:
         """End it where it is, and wait until nobody reads any more."""
@@ -127,5 +125,13 @@ class Pull:
             raise RuntimeError("a transfer is opened before it is read")
         return self._exchange
 
-    def _start(self, work: Callable[[], None]) -> "asyncio.Future[None]":
-        return asyncio.wrap_future(self._executor.submit(work))
+    async def _see_through(self, work: Callable[[], None]) -> None:
+        """Await ``work`` in a thread; whatever it raises is raised as it is."""
+        running = self._executor.submit(work)
+        self._reading = asyncio.wrap_future(running)
+        try:
+            await asyncio.wait({self._reading})
+        finally:
+            await self.end()
+            self._reading.exception()  # looked at, so that nobody complains
+        running.result()  # asyncio would raise a copy of a time-out

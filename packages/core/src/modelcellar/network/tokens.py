@@ -1,7 +1,7 @@
 """Tokens: where they are found, and a value for them that never shows what it holds.
 
-The places are those of the Hub's own tools: https://huggingface.co/docs/huggingface_hub, package
-reference, environment variables.
+For the Hub the places are those of its own tools: https://huggingface.co/docs/huggingface_hub,
+package reference, environment variables.
 """
 
 import logging
@@ -13,7 +13,7 @@ from pathlib import Path
 from modelcellar.network.http import origin_of
 from modelcellar.network.secret import Secret
 
-__all__ = ["authorization_for", "read_hub_token"]
+__all__ = ["authorization_for", "read_civitai_token", "read_hub_token"]
 
 LONGEST_TOKEN = 4096
 _TRUE = {"1", "on", "yes", "true"}
@@ -42,10 +42,16 @@ def read_hub_token(
     return _token(text, path.name) if text else None
 
 
+def read_civitai_token(environ: Mapping[str, str] = os.environ) -> Secret | None:
+    """The user's API key of Civitai, from ``CIVITAI_API_TOKEN``."""
+    text = environ.get("CIVITAI_API_TOKEN", "").strip()
+    return _token(text, "CIVITAI_API_TOKEN") if text else None
+
+
 def authorization_for(url: str, token: Secret | None, *, endpoint: str) -> dict[str, Secret]:
     """The header that signs a call in, empty where the token is none of that host's business.
 
-    It is sent to the Hub's own origin only: the same scheme, host and port as the endpoint's.
+    It is sent to the endpoint's own origin only: the same scheme, host and port as the endpoint's.
     """
     try:
         is_home = origin_of(url) == origin_of(endpoint)

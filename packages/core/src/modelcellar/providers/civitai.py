@@ -18,7 +18,7 @@ from modelcellar.network.http import Request, Response, origin_of
 from modelcellar.origins import Match, Standing
 from modelcellar.records import JsonValue
 
-__all__ = ["PROVIDER", "Civitai"]
+__all__ = ["PROVIDER", "Civitai", "scan_of", "version_facts"]
 
 PROVIDER = "civitai"
 DIGESTS_PER_CALL = 10_000
@@ -157,15 +157,7 @@ class Civitai:
             "file": file_name
             if file_name and not naming.relative_path_problems(file_name)
             else None,
-            "facts": {
-                "title": name,
-                "base_model": text_in(version.get("baseModel")),
-                "trigger_words": texts_in(version.get("trainedWords")) or None,
-                "description": text_in(version.get("description")),
-                "civitai_type": text_in(model.get("type")),
-                "scan": _scan(file),
-                "published_at": text_in(version.get("publishedAt")),
-            },
+            "facts": version_facts(version, file),
         }
 
     def _match(self, digest: str, entry: Mapping[str, JsonValue]) -> Match:
@@ -186,7 +178,24 @@ class Civitai:
         )
 
 
-def _scan(file: Mapping[str, JsonValue]) -> str | None:
+def version_facts(
+    version: Mapping[str, JsonValue], file: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """What Civitai says of a version and one of its files; ``None`` what it does not say."""
+    model = dict_in(version.get("model"))
+    return {
+        "title": text_in(model.get("name")),
+        "base_model": text_in(version.get("baseModel")),
+        "trigger_words": texts_in(version.get("trainedWords")) or None,
+        "description": text_in(version.get("description")),
+        "civitai_type": text_in(model.get("type")),
+        "scan": scan_of(file),
+        "published_at": text_in(version.get("publishedAt")),
+    }
+
+
+def scan_of(file: Mapping[str, JsonValue]) -> str | None:
+    """What the scanners say of a file; ``None`` as long as they say nothing."""
     results = {text_in(file.get(key)) for key in ("pickleScanResult", "virusScanResult")} - {None}
     if not results:
         return None

@@ -270,7 +270,7 @@ FIELDS: Mapping[str, Field] = {
     "family": _key("the beginning of a family: family:flux", "family_key"),
     "license": _key("the beginning of a licence: license:apache", "license_key"),
     "quant": _key("a quantization: quant:q4_k_m, quant:q4", "quantization_key"),
-    "source": _key("huggingface, civitai, civarchive, ...", "provider_key", aliases=_HOSTS),
+    "source": _key("huggingface, civitai, civarchive, web, ...", "provider_key", aliases=_HOSTS),
     "tag": Field("the words of a tag: tag:anime", _words),
     "author": Field("a name: author:city96", _words),
     "size": _number("size_bytes", "a bound: size>4GB, size<=500MB", size_bytes_of),

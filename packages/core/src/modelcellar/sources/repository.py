@@ -6,7 +6,7 @@ an import passes over, goes along with the models of its folder, or of the neare
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from modelcellar.sources.source import NotTaken, Source, SourceFile, look
 __all__ = ["split_repository"]
 
 MAX_COPIED_BYTES = 64 << 20
-"""What goes along with several models takes up to so many bytes more than it has."""
+"""All copies of what goes along with several models, together. The smallest files come first; the
+others go with the first of the models only."""
 _TERMS = re.compile(r"(?:readme|licen[cs]e|notice|use_policy)\b.*", re.IGNORECASE)
 _HINTS = {
     "incomplete": "Download what is missing together with it.",
@@ -84,9 +85,9 @@ class _Tree:
             folder = waiting.pop()
             found = self._look_into(folder)
             if found.whole is not None:
-                self._add(found.whole.item, self._taken(folder, found))
+                self._add(found.whole.item, self._parts(folder, found))
             for group in found.groups:
-                self._add(group.item, {folder / name for name in group.names})
+                self._add(group.item, (folder / name for name in group.names))
             waiting += found.below
         self.sources.sort(key=lambda source: source.path)
 
@@ -109,21 +110,22 @@ class _Tree:
             for file in source.files:
                 for parent in self._up_from(file.path.parent):
                     holders[parent][number] = None
-        going: list[tuple[SourceFile, list[int]]] = []
+        going: list[tuple[SourceFile, list[int], int]] = []
         for path in self._names:
             if path not in self._owned:
                 nearest = next(one for one in self._up_from(path.parent) if one in holders)
-                going.append((self._companion(path), [*holders[nearest]]))
-        for number, file in self._terms():
-            others = [one for one in holders[file.path.parent] if one != number]
-            going.append((self._companion(file.path), others))
+                numbers = [*holders[nearest]]
+                going.append((self._companion(path), numbers, len(numbers) - 1))
+        for owner, file in self._terms():
+            numbers = [number for number in holders[file.path.parent] if number != owner]
+            going.append((self._companion(file.path), numbers, len(numbers)))
         along: dict[int, list[SourceFile]] = defaultdict(list)
         left_bytes = MAX_COPIED_BYTES
-        for file, numbers in sorted(going, key=lambda one: one[0].stamp.size_bytes):
-            more_bytes = file.stamp.size_bytes * (len(numbers) - 1)
+        for file, numbers, copies in sorted(going, key=lambda one: one[0].stamp.size_bytes):
+            more_bytes = copies * file.stamp.size_bytes
             fits = more_bytes <= left_bytes
             left_bytes -= more_bytes if fits else 0
-            for number in numbers if fits else numbers[:1]:
+            for number in numbers if fits else numbers[: len(numbers) - copies]:
                 along[number].append(file)
         return along
 
@@ -131,33 +133,28 @@ class _Tree:
         files = [
             look(path, path.name)
             for path in self._files[folder]
-            if path not in self._owned
-            and not is_litter(path.name)
-            and not path.name.endswith(UNFINISHED)
+            if path not in self._owned and not _is_passed_over(path)
         ]
         below = [path for path in self._below[folder] if path.name not in IGNORED_FOLDERS]
         return sort_folder(folder, files, below, is_published=True)
 
-    def _add(self, item: Source | NotTaken, taken: set[Path]) -> None:
+    def _add(self, item: Source | NotTaken, parts: Iterable[Path]) -> None:
         if isinstance(item, Source):
             self.sources.append(item)
             self._owned |= {file.path for file in item.files}
         elif item.kind != "skipped":
             hint = _HINTS.get(item.error.code, _NO_HINT)
             self.refused.append(replace(item, error=replace(item.error, hint=hint)))
-            self._owned |= taken
+            self._owned |= {*parts}
 
-    def _taken(self, folder: Path, found: Sorted) -> set[Path]:
-        """The files of a folder that is one model, whether it comes in or is refused."""
+    def _parts(self, folder: Path, found: Sorted) -> Iterator[Path]:
+        """The files of a folder that is to be one model."""
         others = {file.path for file in found.left}
         others |= {folder / name for group in found.groups for name in group.names}
-        return {
-            path
-            for path in self._names
-            if path.is_relative_to(folder)
-            and path not in others
-            and not any(path.is_relative_to(one) for one in found.below)
-        }
+        for path in self._names:
+            is_apart = path in others or any(path.is_relative_to(one) for one in found.below)
+            if path.is_relative_to(folder) and not is_apart and not _is_passed_over(path):
+                yield path
 
     def _terms(self) -> Iterator[tuple[int, SourceFile]]:
         """Cards and licences that a model took which is a whole folder: they are of all in it."""
@@ -175,6 +172,11 @@ class _Tree:
             yield folder
             folder = folder.parent
         yield folder
+
+
+def _is_passed_over(path: Path) -> bool:
+    """Whether an import takes a file for nothing that anybody wants."""
+    return is_litter(path.name) or path.name.endswith(UNFINISHED)
 
 
 def _name(source: Source, folder: Path, title: str, *, is_only: bool) -> str:
