@@ -3,6 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
+use super::place::Disk;
 use super::shared::{Chunk, Shared, wait};
 use crate::digest::{ByteRange, DualHasher};
 use crate::error::{Error, Result};
@@ -26,30 +27,29 @@ enum Next {
 }
 
 /// Hashes the file until its end, or until `stop_hashing`.
-pub fn run(shared: &Shared, ranges: &[ByteRange]) {
+pub fn run(shared: &Shared, disk: &Disk, ranges: &[ByteRange]) {
     let mut told = TellEnd { shared, ended: false };
-    if let Err(error) = hash(shared, ranges) {
+    if let Err(error) = hash(shared, disk, ranges) {
         shared.lock().fail(error);
     }
     told.ended = true;
 }
 
-fn hash(shared: &Shared, ranges: &[ByteRange]) -> Result<()> {
+fn hash(shared: &Shared, disk: &Disk, ranges: &[ByteRange]) -> Result<()> {
     let mut hasher = DualHasher::new(ranges);
     let mut buffer = Vec::new();
     let mut at = 0;
     loop {
-        match next(shared, at) {
+        match next(shared, at, disk.record.layout().size_bytes) {
             Next::Memory(chunk) => {
                 feed(shared, &mut hasher, (*chunk.bytes).as_ref());
                 at += chunk.len() as u64;
             }
             Next::File(len) => {
                 buffer.resize(READ_BYTES, 0);
-                shared
-                    .file
+                disk.file
                     .read_exact_at(&mut buffer[..len], at)
-                    .map_err(|error| Error::io(&error, &shared.path))?;
+                    .map_err(|error| Error::io(&error, &disk.path))?;
                 feed(shared, &mut hasher, &buffer[..len]);
                 at += len as u64;
             }
@@ -73,14 +73,13 @@ fn feed(shared: &Shared, hasher: &mut DualHasher, data: &[u8]) {
     }
 }
 
-/// Waits for what comes at `at`, up to which everything was hashed.
-fn next(shared: &Shared, at: u64) -> Next {
+/// Waits for what comes at `at`, up to which everything of a file of `size_bytes` was hashed.
+fn next(shared: &Shared, at: u64, size_bytes: u64) -> Next {
     let mut state = shared.lock();
     loop {
         if shared.stop_hashing.load(Ordering::Relaxed) || state.failed.is_some() {
             return Next::Stop;
         }
-        let size_bytes = shared.record.layout().size_bytes;
         let Some(hashing) = &mut state.hashing else { return Next::Stop };
         hashing.done_bytes = at;
         shared.moved.notify_all();

@@ -22,7 +22,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use pieces::{Layout, Pieces};
-use place::Place;
+use place::{Disk, Place};
 use shared::{Chunk, Hashing, Kept, Shared, State, lock, wait};
 
 pub use record::Boot;
@@ -35,7 +35,10 @@ use crate::publish;
 /// The file that arrives, and the two threads that work for it.
 pub struct ArrivingFile {
     shared: Arc<Shared>,
+    layout: Layout,
     resumed: bool,
+    /// Taken away when the file is closed.
+    disk: Mutex<Option<Arc<Disk>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     hasher: Mutex<Option<JoinHandle<()>>>,
     /// One sync at a time; whether the names were synced.
@@ -58,13 +61,15 @@ impl ArrivingFile {
             let text = format!("no pieces of {piece_bytes} bytes in a file of {size_bytes}");
             return Err(Error::Misused(text));
         };
-        let Place { file, record, pieces, resumed } = Place::open(path, record, layout, boot)?;
-        let shared = Arc::new(Shared::new(file, path.to_owned(), record, pieces));
-        let working = Arc::clone(&shared);
-        let writer = spawn("cellar-write", path, move || writer::run(&working))?;
+        let Place { disk, pieces, resumed } = Place::open(path, record, layout, boot)?;
+        let (shared, disk) = (Arc::new(Shared::new(pieces)), Arc::new(disk));
+        let (working, its_disk) = (Arc::clone(&shared), Arc::clone(&disk));
+        let writer = spawn("cellar-write", path, move || writer::run(&working, &its_disk))?;
         Ok(Self {
             shared,
+            layout: disk.record.layout(),
             resumed,
+            disk: Mutex::new(Some(disk)),
             writer: Mutex::new(Some(writer)),
             hasher: Mutex::new(None),
             sync_turn: Mutex::new(false),
@@ -73,12 +78,12 @@ impl ArrivingFile {
 
     /// Bytes of the whole file.
     pub fn size_bytes(&self) -> u64 {
-        self.shared.record.layout().size_bytes
+        self.layout.size_bytes
     }
 
     /// Bytes of a piece.
     pub fn piece_bytes(&self) -> u64 {
-        self.shared.record.layout().piece_bytes
+        self.layout.piece_bytes
     }
 
     /// Whether the file was there before and goes on.
@@ -106,6 +111,7 @@ impl ArrivingFile {
     /// Begins to hash, from the first byte.
     pub fn hash(&self, ranges: Vec<ByteRange>) -> Result<()> {
         let mut hasher = lock(&self.hasher);
+        let disk = self.disk()?;
         {
             let mut state = self.shared.lock();
             state.check()?;
@@ -120,8 +126,8 @@ impl ArrivingFile {
             });
         }
         let working = Arc::clone(&self.shared);
-        let path = &self.shared.path;
-        let spawned = spawn("cellar-hash", path, move || hasher::run(&working, &ranges));
+        let path = disk.path.clone();
+        let spawned = spawn("cellar-hash", &path, move || hasher::run(&working, &disk, &ranges));
         if spawned.is_err() {
             self.shared.lock().hashing = None;
         }
@@ -174,33 +180,21 @@ impl ArrivingFile {
     /// the file is of no use any more.
     pub fn sync(&self) -> Result<()> {
         let mut names_synced = lock(&self.sync_turn);
+        let disk = self.disk()?;
         let written = {
             let state = self.shared.lock();
             state.check()?;
             state.pieces.written().to_vec()
         };
-        let synced = self.sync_all(&written, *names_synced);
+        let synced = sync_all(&disk, &written, *names_synced);
         match &synced {
             Ok(()) => *names_synced = true,
-            Err(error) => self.take_back(error),
+            Err(error) => self.take_back(&disk, error),
         }
         synced
     }
 
-    fn sync_all(&self, written: &[u64], names_synced: bool) -> Result<()> {
-        let Shared { file, path, record, .. } = &*self.shared;
-        file.sync_data().map_err(|error| Error::io(&error, path))?;
-        record.promise(written)?;
-        if names_synced {
-            return Ok(());
-        }
-        let folder = publish::parent_of(path);
-        publish::sync_folder(folder)?;
-        let other = publish::parent_of(record.path());
-        if other == folder { Ok(()) } else { publish::sync_folder(other) }
-    }
-
-    fn take_back(&self, error: &Error) {
+    fn take_back(&self, disk: &Disk, error: &Error) {
         let mut state = self.shared.lock();
         state.fail(error.clone());
         while state.queued_bytes > 0 && !state.writer_ended {
@@ -208,7 +202,7 @@ impl ArrivingFile {
         }
         drop(state);
         // Nothing better can be done about a second failure.
-        let _ = self.shared.record.forget_unsynced(&self.shared.record.durable());
+        let _ = disk.record.forget_unsynced(&disk.record.durable());
         self.shared.to_hash.notify_one();
     }
 
@@ -248,6 +242,7 @@ impl ArrivingFile {
     /// content beside bytes of another.
     pub fn restart(&self) -> Result<()> {
         let _alone = lock(&self.sync_turn);
+        let disk = self.disk()?;
         let mut hasher = lock(&self.hasher);
         let dropped = {
             let mut state = self.shared.lock();
@@ -266,11 +261,10 @@ impl ArrivingFile {
             state = wait(&self.shared.moved, state);
         }
         drop(state);
-        let cleared = self.shared.record.clear();
-        let layout = self.shared.record.layout();
+        let cleared = disk.record.clear();
         let mut state = self.shared.lock();
         match &cleared {
-            Ok(()) => state.pieces = Pieces::new(layout, vec![0; layout.count()]),
+            Ok(()) => state.pieces = Pieces::new(self.layout, vec![0; self.layout.count()]),
             Err(error) => state.fail(error.clone()),
         }
         // Closed meanwhile, it stays stopped.
@@ -284,6 +278,8 @@ impl ArrivingFile {
     /// longer than `patience` and goes on by itself.
     pub fn close(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
+        // Open until the threads have ended.
+        drop(lock(&self.disk).take());
         let mut state = self.shared.lock();
         state.closing = true;
         self.shared.stop_hashing.store(true, Ordering::Relaxed);
@@ -303,6 +299,12 @@ impl ArrivingFile {
             thread.map(JoinHandle::join);
         }
         true
+    }
+
+    /// What is open, until the file is closed.
+    fn disk(&self) -> Result<Arc<Disk>> {
+        let disk = lock(&self.disk).clone();
+        disk.ok_or_else(shared::closed)
     }
 
     /// Waits until something moves; `None` once it is `until`.
@@ -326,6 +328,19 @@ impl Drop for ArrivingFile {
         let closed = self.shared.lock().closing;
         while !closed && !self.close(Duration::from_secs(1)) {}
     }
+}
+
+fn sync_all(disk: &Disk, written: &[u64], names_synced: bool) -> Result<()> {
+    let Disk { file, path, record } = disk;
+    file.sync_data().map_err(|error| Error::io(&error, path))?;
+    record.promise(written)?;
+    if names_synced {
+        return Ok(());
+    }
+    let folder = publish::parent_of(path);
+    publish::sync_folder(folder)?;
+    let other = publish::parent_of(record.path());
+    if other == folder { Ok(()) } else { publish::sync_folder(other) }
 }
 
 fn spawn(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

@@ -1,7 +1,7 @@
 //! The data file and its record on the disk: taken up again, or made anew.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -11,12 +11,20 @@ use crate::error::{Error, Result};
 use crate::os;
 
 /// Both files, open.
-pub struct Place {
+pub struct Disk {
     /// The data file, of its whole size.
     pub file: File,
+    /// Its name.
+    pub path: PathBuf,
     /// What of it is there.
     pub record: Record,
-    /// The same in memory.
+}
+
+/// Both files, and what they came with.
+pub struct Place {
+    /// The files.
+    pub disk: Disk,
+    /// What of the data is there.
     pub pieces: Pieces,
     /// Whether both were there before.
     pub resumed: bool,
@@ -41,7 +49,8 @@ impl Place {
         match made {
             Ok(record) => {
                 let pieces = Pieces::new(layout, vec![0; layout.count()]);
-                Ok(Self { file, record, pieces, resumed: false })
+                let disk = Disk { file, path: path.to_owned(), record };
+                Ok(Self { disk, pieces, resumed: false })
             }
             Err(error) => {
                 // Nothing better can be done about a failure, and the first error is the one to report.
@@ -61,7 +70,8 @@ impl Place {
             return Ok(None);
         };
         let pieces = Pieces::new(record.layout(), written);
-        Ok(Some(Self { file, record, pieces, resumed: true }))
+        let disk = Disk { file, path: path.to_owned(), record };
+        Ok(Some(Self { disk, pieces, resumed: true }))
     }
 }
 

@@ -1,15 +1,12 @@
 //! What the callers, the writer and the hasher of one file share.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::pieces::Pieces;
-use super::record::Record;
 use crate::digest::Digests;
 use crate::error::{Error, Result};
 
@@ -119,7 +116,7 @@ impl State {
     /// Fails where nothing can be done with the file any more.
     pub fn check(&self) -> Result<()> {
         if self.closing {
-            return Err(Error::Misused("the arriving file was closed".to_owned()));
+            return Err(closed());
         }
         self.failed.clone().map_or(Ok(()), Err)
     }
@@ -143,14 +140,8 @@ impl State {
     }
 }
 
-/// One arriving file.
+/// One arriving file, but for what is open of it.
 pub struct Shared {
-    /// The data file.
-    pub file: File,
-    /// Its name.
-    pub path: PathBuf,
-    /// What of it is there.
-    pub record: Record,
     /// Tells the hasher to stop in the middle of a chunk; changed with the state locked.
     pub stop_hashing: AtomicBool,
     /// Wakes the writer.
@@ -164,7 +155,7 @@ pub struct Shared {
 
 impl Shared {
     /// With nothing queued and nothing hashed.
-    pub fn new(file: File, path: PathBuf, record: Record, pieces: Pieces) -> Self {
+    pub fn new(pieces: Pieces) -> Self {
         let state = State {
             pieces,
             queue: VecDeque::new(),
@@ -176,9 +167,6 @@ impl Shared {
             writer_ended: false,
         };
         Self {
-            file,
-            path,
-            record,
             stop_hashing: AtomicBool::new(false),
             to_write: Condvar::new(),
             to_hash: Condvar::new(),
@@ -191,6 +179,11 @@ impl Shared {
     pub fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+}
+
+/// What who uses a closed file is told.
+pub fn closed() -> Error {
+    Error::Misused("the arriving file was closed".to_owned())
 }
 
 /// A thread that panicked has left nothing half-done that others could trip over.

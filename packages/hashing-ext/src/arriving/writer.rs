@@ -2,11 +2,12 @@
 
 use std::os::unix::fs::FileExt;
 
+use super::place::Disk;
 use super::shared::{Chunk, Shared, wait};
 use crate::error::{Error, Result};
 
 /// Writes what is queued, in that order, until the file is closed and nothing is queued any more.
-pub fn run(shared: &Shared) {
+pub fn run(shared: &Shared, disk: &Disk) {
     let _told = TellEnd(shared);
     let mut state = shared.lock();
     loop {
@@ -20,7 +21,7 @@ pub fn run(shared: &Shared) {
         let failed = state.failed.is_some();
         drop(state);
         let (run, len) = (chunk.run(), chunk.len());
-        let written = if failed { Ok(false) } else { write(shared, &chunk).map(|()| true) };
+        let written = if failed { Ok(false) } else { write(disk, &chunk).map(|()| true) };
         drop(chunk);
         state = shared.lock();
         state.queued_bytes -= len;
@@ -34,12 +35,11 @@ pub fn run(shared: &Shared) {
     }
 }
 
-fn write(shared: &Shared, chunk: &Chunk) -> Result<()> {
-    shared
-        .file
+fn write(disk: &Disk, chunk: &Chunk) -> Result<()> {
+    disk.file
         .write_all_at((*chunk.bytes).as_ref(), chunk.offset)
-        .map_err(|error| Error::io(&error, &shared.path))?;
-    shared.record.count_written(&chunk.run())
+        .map_err(|error| Error::io(&error, &disk.path))?;
+    disk.record.count_written(&chunk.run())
 }
 
 /// Nobody waits for a thread that is gone, whatever became of it.
