@@ -95,6 +95,12 @@ class Chaos:
         with self._lock:
             self._rules.clear()
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Those in force, with their counts."""
+        with self._lock:
+            return tuple(self._rules)
+
     def faults_for(self, site: str, request: Request, label: str) -> tuple[Fault, ...]:
         """The faults that this request meets; counts it for every rule that it fits."""
         with self._lock:

@@ -26,6 +26,7 @@ SMALL_BYTES = 64 * 1024
 # How often something is sent where the rate is limited.
 PACE_S = 0.01
 MAX_HEAD_BYTES = 64 * 1024
+TLS_HANDSHAKE = b"\x16\x03"
 
 
 class BadRequestError(Exception):
@@ -87,6 +88,8 @@ class Reader:
     def _find(self, mark: bytes) -> int:
         """Where ``mark`` is, read up to there; -1 when the client has gone before."""
         while (place := self._buffer.find(mark)) < 0:
+            if self._buffer.startswith(TLS_HANDSHAKE):
+                raise BadRequestError("a greeting of TLS")
             if len(self._buffer) > MAX_HEAD_BYTES:
                 raise BadRequestError("a line without an end")
             if not self._read():
