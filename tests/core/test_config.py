@@ -10,7 +10,7 @@ from modelcellar.records import DriveKind, DriveOverride
 
 NAMES = (
     *("library", "offline", "min_free_bytes", "lock_timeout_s", "reflink", "drive", "lookup"),
-    *("hub_endpoint", "hub_home", "civitai_endpoint", "civarchive_endpoint"),
+    *("hub_endpoint", "hub_home", "hub_cache", "civitai_endpoint", "civarchive_endpoint"),
 )
 FLAGS = {
     "library": "/f",
