@@ -35,7 +35,7 @@ class Patience:
     silence_s: float = 20.0
     floor_bytes_per_s: float = 1024.0
     window_s: float = 30.0
-    attempts: int = 6
+    attempts: int = 10
     first_wait_s: float = 0.5
     longest_wait_s: float = 20.0
 

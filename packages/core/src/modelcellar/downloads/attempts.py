@@ -114,7 +114,7 @@ class Attempts:
             # The signed address may just have grown old. Asking for another is no second try.
             span.free_tries -= 1
             return
-        span.error = error or _broken(transfer.file, response, verdict)
+        span.error = error or self._what_came(transfer.file, response, verdict)
         raise AttemptFailedError(_cause(span.error), wait_s=self._pause_s(span.error))
 
     def _request(self, transfer: Transfer, span: Span, url: str | None) -> Request:
@@ -144,6 +144,21 @@ class Attempts:
         if origin_of(response.url) == origin_of(transfer.file.url):
             raise self.refuse(response, transfer.file)
 
+    def _what_came(
+        self, file: RemoteFile, response: Response | None, verdict: Verdict | None
+    ) -> CellarError:
+        """The error of an answer that was whole and yet not what was asked for."""
+        if response is not None and response.headers.get("content-type", "").startswith(
+            "text/html"
+        ):
+            error = self.refuse(response, file)
+            if not isinstance(error, NetworkError):
+                return error  # a page to sign in on, say
+        cause = verdict.cause if verdict is not None else ""
+        where = display_url(response.url if response is not None else file.url)
+        cause = cause or "it ended early"
+        return TransferBrokenError(f"{where}: {cause}", origin=origin_of(where), cause=cause)
+
     def _pause_s(self, error: CellarError) -> float | None:
         """How long the host wants to be left alone."""
         if isinstance(error, HostUnavailableError | RateLimitedError) and error.retry_at:
@@ -153,6 +168,8 @@ class Attempts:
 
     def _gave_up(self, transfer: Transfer, span: Span, failure: AttemptFailedError) -> CellarError:
         error = span.error
+        if error is not None and not isinstance(error, NetworkError):
+            return error
         held = transfer.arriving.written_bytes
         hint = (
             f"{held:,} of its {transfer.size_bytes:,} bytes are here and will be used: run the same"
@@ -204,16 +221,6 @@ class _Arrival:
             self.transfer.write(span.start, data)
             span.start += len(data)
             self.written_bytes += len(data)
-
-
-def _broken(
-    file: RemoteFile, response: Response | None, verdict: Verdict | None
-) -> TransferBrokenError:
-    """An answer that was whole and yet not what was asked for."""
-    cause = verdict.cause if verdict is not None else ""
-    where = display_url(response.url if response is not None else file.url)
-    cause = cause or "it ended early"
-    return TransferBrokenError(f"{where}: {cause}", origin=origin_of(where), cause=cause)
 
 
 def _cause(error: CellarError) -> str:

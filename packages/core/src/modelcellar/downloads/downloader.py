@@ -129,13 +129,15 @@ class Downloader:
             require_room(
                 planned, self._books.store.root, min_free_bytes=self._settings.min_free_bytes
             )
-            gathered = await self._gatherer(text, wanted, hosts, shelf, cache, planned).run(planned)
+            gatherer = self._gatherer(text, wanted, hosts, shelf, cache, planned)
+            gathered = await gatherer.run(planned)
         self._tell(Progress("publish", len(gathered), len(gathered), 0, 0))
         results, models = publish(
             self._books,
             gathered,
             wanted.remote,
             shelf=shelf,
+            find_again=gatherer.find_again,
             name=options.name,
             model_type=options.model_type,
         )
