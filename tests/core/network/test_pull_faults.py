@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import signal
+import socket
 import time
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import pytest
 from modelcellar.download_records import Patience
 from modelcellar.errors import HostUnavailableError, RateLimitedError, TransferBrokenError
 from modelcellar.network.bulk import Receive, Sink
-from modelcellar.network.http import Response
+from modelcellar.network.http import Request, Response
 from modelcellar.network.manager import NetworkManager
 from tests.core.network.pulls import (
     BIG,
@@ -34,6 +35,7 @@ from tests.support.fake_hub import (
     Status,
     TooMany,
 )
+from tests.support.loopback import Answer, serve
 
 # --- what goes wrong ---
 
@@ -146,6 +148,34 @@ def test_a_port_where_nobody_listens() -> None:
     act(story)
 
 
+def test_a_host_that_takes_the_connection_and_says_nothing() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            request = Request("GET", f"https://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.6)
+            async with NetworkManager() as manager:
+                with pytest.raises(HostUnavailableError) as caught:
+                    await manager.pull(request, Got(), patience=PATIENCE)
+                assert caught.value.cause == "connecting took too long"
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert 0.3 <= time.monotonic() - began < 2.0
+    assert_no_thread_is_left()
+
+
+@pytest.mark.parametrize("status", [103, 199])
+def test_what_is_no_answer(status: int) -> None:
+    async def main() -> None:
+        async with serve(lambda _: Answer(status)) as server, NetworkManager() as manager:
+            got = Got()
+            with pytest.raises(HostUnavailableError) as caught:
+                await manager.pull(Request("GET", server.origin), got, patience=PATIENCE)
+            assert caught.value.cause == "it answered with something else"
+            assert not got.answers
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_host_that_is_not_well(status: int) -> None:
     async def story(manager: NetworkManager, fake: FakeHub) -> None:
@@ -250,12 +280,14 @@ def test_cancelled_while_bytes_come() -> None:
         task = asyncio.ensure_future(manager.pull(file_of(fake), lambda _: sink, patience=PATIENCE))
         while not got.body:
             await asyncio.sleep(0.001)
+        before = got.pieces
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         is_over = True
         assert_no_thread_is_left()
         assert not late
+        assert got.pieces - before <= 1  # what lies in the kernel's buffer is left there
         assert len(got.body) < len(BIG)
 
     act(story)
