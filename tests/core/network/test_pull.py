@@ -254,6 +254,7 @@ def test_what_is_secret_stays_with_its_origin(caplog: pytest.LogCaptureFixture) 
         ("http://example.com/x", "not encrypted"),
         ("http://user:secret@127.0.0.1/x", "password"),
         ("//[::1/", "no address"),
+        ("http://127.0.0.1:1/x?\x7fsecret", "not allowed"),
     ],
 )
 def test_redirects_that_are_not_followed(location: str, match: str) -> None:

@@ -17,6 +17,7 @@ from modelcellar.network.manager import NetworkManager
 from tests.core.network.pulls import (
     BIG,
     PATIENCE,
+    SMALL,
     Got,
     act,
     assert_no_thread_is_left,
@@ -24,9 +25,11 @@ from tests.core.network.pulls import (
     broken,
     file_of,
 )
+from tests.support.clock import FakeClock
 from tests.support.fake_hub import (
     Chunked,
     Cut,
+    Do,
     Drip,
     FakeHub,
     Fault,
@@ -351,6 +354,61 @@ def test_closing_ends_what_is_under_way() -> None:
         assert {one.cause for one in manager.status().origins} == {""}
         with pytest.raises(RuntimeError, match="closed"):
             await manager.pull(file_of(fake), last, patience=PATIENCE)
+
+    act(story)
+
+
+def test_nothing_begins_after_closing() -> None:
+    async def story(manager: NetworkManager, fake: FakeHub) -> None:
+        loop = asyncio.get_running_loop()
+        closing: list[asyncio.Future[None]] = []
+
+        def close() -> None:
+            closing.append(asyncio.ensure_future(manager.aclose()))
+
+        # While the redirect is on its way.
+        fake.chaos.add(Do(lambda: loop.call_soon_threadsafe(close)), Stall(0.2, None), host="hub")
+        with pytest.raises(TransferBrokenError, match="ended by us"):
+            await manager.pull(file_of(fake), Got(), patience=PATIENCE)
+        await closing[0]
+
+    assert not act(story).log.of("cdn")
+
+
+def test_waits_end_with_an_error_after_closing() -> None:
+    async def main() -> None:
+        is_waiting, go_on = asyncio.Event(), asyncio.Event()
+
+        async def sleep(_: float) -> None:
+            is_waiting.set()
+            await go_on.wait()
+            clock.advance(31.0)
+
+        clock = FakeClock()
+        answers = iter([Answer(429, {"Retry-After": "30"})])
+        async with serve(lambda _: next(answers)) as server:
+            manager = NetworkManager(clock=clock, wall=clock.wall, sleep=sleep)
+            request = Request("GET", server.origin)
+            with pytest.raises(RateLimitedError):
+                await manager.pull(request, Got(), patience=PATIENCE)
+            task = asyncio.ensure_future(manager.pull(request, Got(), patience=PATIENCE))
+            await is_waiting.wait()
+            await manager.aclose()
+            go_on.set()
+            with pytest.raises(TransferBrokenError, match="ended by us"):
+                await task
+            assert len(server.received) == 1
+
+    asyncio.run(main())
+
+
+def test_a_body_that_ends_slowly_is_whole() -> None:
+    async def story(manager: NetworkManager, fake: FakeHub) -> None:
+        fake.chaos.add(Stall(0.35, len(SMALL) - 1), path="*config.json", nth=2)
+        got = Got()
+        patience = Patience(silence_s=5.0, floor_bytes_per_s=100_000.0, window_s=0.3)
+        await manager.pull(file_of(fake, "config.json"), got, patience=patience)
+        assert bytes(got.body) == SMALL
 
     act(story)
 
