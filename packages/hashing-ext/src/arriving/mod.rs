@@ -188,7 +188,11 @@ impl ArrivingFile {
             }
             if state.hashing.is_none() {
                 drop(state);
-                self.hash(Vec::new())?;
+                match self.hash(Vec::new()) {
+                    // Another thread that finishes was faster, or the file was closed: see below.
+                    Ok(()) | Err(Error::Misused(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         let mut state = self.shared.lock();
