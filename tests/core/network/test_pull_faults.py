@@ -236,6 +236,16 @@ def test_bodies_that_break_again_and_again_open_the_circuit() -> None:
     assert len(act(story).log.of("cdn")) == 5
 
 
+def test_a_host_that_sends_much_before_a_body_breaks_is_well() -> None:
+    async def story(manager: NetworkManager, fake: FakeHub) -> None:
+        fake.chaos.add(Cut(64 << 10), host="cdn", times=None)
+        for _ in range(8):
+            await broken(manager, file_of(fake), Got())
+        assert not manager.is_circuit_open(fake.cdn_url)
+
+    assert len(act(story).log.of("cdn")) == 8
+
+
 def test_a_circuit_that_requests_opened_holds_for_transfers() -> None:
     async def story(manager: NetworkManager, fake: FakeHub) -> None:
         fake.chaos.add(Status(503), host="hub", times=None)

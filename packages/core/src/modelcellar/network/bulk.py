@@ -61,13 +61,14 @@ class BulkTransport:
 class BulkExchange:
     """One request and its answer: :meth:`open`, then :meth:`read` or :meth:`skip`, in a thread.
 
-    ``timeout_s`` is the longest silence before the headers. Only :meth:`abort` may be called from
-    another thread, at any time.
+    ``timeout_s`` is the longest silence before the headers, ``came_bytes`` what has come of the
+    body. Only :meth:`abort` may be called from another thread, at any time.
     """
 
     def __init__(self, call: Call, connections: Connections, *, timeout_s: float) -> None:
         self.is_connected = False
         self.is_aborted = False
+        self.came_bytes = 0
         self._call = call
         self._connections = connections
         self._timeout_s = timeout_s
@@ -210,6 +211,7 @@ class BulkExchange:
             is_too_slow = pace.note(len(piece), time.monotonic() - began)
             if not piece:
                 break
+            self.came_bytes += len(piece)
             yield piece
             if is_too_slow and answer.length != 0:
                 floor = f"{patience.floor_bytes_per_s:,.0f} bytes a second"

@@ -48,6 +48,8 @@ CONNECT_S = 5.5
 """For finding the address and connecting, whatever an answer may take: on a dead line, where the
 resolver says nothing, two hosts cost this much each before we know that we are offline. Not less:
 where the first of two resolvers is dead, the second is asked after 5 s (resolv.conf(5))."""
+LIVELY_BYTES = 64 << 10
+"""A host that sends so much before a body breaks is well: it is the line that is not."""
 REQUEST_TIMEOUT = 408
 # Those that say "not now"; from 520 on Cloudflare's for a server behind it that does not answer.
 SICK = frozenset({500, 502, 503, 504, 520, 521, 522, 523, 524})
@@ -307,8 +309,9 @@ class Host:
             cause = error.cause
         if not pull.is_ended_by_us:
             _LOG.debug("%s broke: %s", display_url(response.url), cause)
-            self.breaker.record_break(generation, cause)
-            self.settle()
+            if pull.came_bytes < LIVELY_BYTES:
+                self.breaker.record_break(generation, cause)
+                self.settle()
         raise TransferBrokenError(
             f"the transfer from {self.origin} broke: {cause}",
             "Run it again: what is there already is kept.",

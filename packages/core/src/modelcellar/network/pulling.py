@@ -138,6 +138,11 @@ class Pull:
         """Whether it was ended on this side."""
         return self._exchange is not None and self._exchange.is_aborted
 
+    @property
+    def came_bytes(self) -> int:
+        """How much of the body has come."""
+        return 0 if self._exchange is None else self._exchange.came_bytes
+
     def _opened(self) -> BulkExchange:
         if self._exchange is None:
             raise RuntimeError("a transfer is opened before it is read")
