@@ -30,7 +30,8 @@ __all__ = ["Attempts", "Refuse"]
 
 STEP_BYTES = 64 << 10
 """An attempt that brought less counts as one that failed."""
-HEADERS_S = 30.0
+HEADERS_SHARE = 1.5
+"""The first byte may be waited for longer than any other: a host looks for the file first."""
 LONGEST_PAUSE_S = 400.0
 """A window of the Hub's quotas lasts 300 s."""
 
@@ -131,7 +132,7 @@ class Attempts:
             url,
             headers,
             bucket=self.bucket,
-            timeout_s=HEADERS_S,
+            timeout_s=HEADERS_SHARE * self.patience.silence_s,
             deadline_s=LONGEST_PAUSE_S,
         )
 
@@ -160,10 +161,12 @@ class Attempts:
         return TransferBrokenError(f"{where}: {cause}", origin=origin_of(where), cause=cause)
 
     def _pause_s(self, error: CellarError) -> float | None:
-        """How long the host wants to be left alone."""
-        if isinstance(error, HostUnavailableError | RateLimitedError) and error.retry_at:
-            seconds = error.retry_at - self.wall()
-            return max(0.0, min(seconds, LONGEST_PAUSE_S))
+        """How long the host wants to be left alone; of one that fails no longer than we have
+        patience for, or a dead one would be waited for as often as it is tried."""
+        if isinstance(error, RateLimitedError) and error.retry_at:
+            return max(0.0, min(error.retry_at - self.wall(), LONGEST_PAUSE_S))
+        if isinstance(error, HostUnavailableError) and error.retry_at:
+            return max(0.0, min(error.retry_at - self.wall(), self.patience.longest_wait_s))
         return None
 
     def _gave_up(self, transfer: Transfer, span: Span, failure: AttemptFailedError) -> CellarError:
