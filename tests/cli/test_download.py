@@ -17,8 +17,15 @@ from modelcellar_cli.options import Options
 from modelcellar_cli.progress import ProgressTalk
 from tests.cli.terminal import run_in_terminal
 from tests.support.command import NO_NETWORK, CommandResult, cellar_command
-from tests.support.fake_hub import FakeHub, FakeRepo, FlippedByte, Stall
-from tests.support.models import gguf_bytes, safetensors_bytes, write_shared_hub_cache
+from tests.support.fake_hub import (
+    CivitaiFile,
+    CivitaiVersion,
+    FakeHub,
+    FakeRepo,
+    FlippedByte,
+    Stall,
+)
+from tests.support.models import gguf_bytes, safetensors_bytes, sha256, write_shared_hub_cache
 from tests.support.origins import environment
 
 Cellar = Callable[..., CommandResult]
@@ -161,6 +168,36 @@ def test_dry_run_lists_where_everything_is_and_makes_nothing(
     assert re.fullmatch(
         r"5 files, \d+ kB here, \d+ kB to fetch, \S+ .B free on the library's disk", lines[-1]
     )
+    assert online("list", "--json").json()["total"] == 1
+
+
+def test_a_version_on_civitai(online: Cellar, fake_hub: FakeHub) -> None:
+    comic = CivitaiFile(33, "comic.safetensors", safetensors_bytes(seed=4))
+    fake_hub.add_version(CivitaiVersion(11, 22, (comic,), model_name="Comic"))
+    report = online("download", "civitai:11", "--json").json()
+    assert report["provider"] == "civitai"
+    (model,) = report["models"]
+    assert (model["identity"]["status"], model["identity"]["provider"]) == ("verified", "civitai")
+    page = f"{fake_hub.civitai_url}/models/22/comic?modelVersionId=11"
+    links = (page, "urn:air:sdxl:lora:civitai:22@11", f"{fake_hub.civitai_url}/models/22")
+    for link in links:
+        assert online("download", link, "-q").stdout.strip() == model["id"]
+    assert online("download", "civitai:12", check=False).exit_code == 5
+
+
+def test_an_address_with_the_digest_of_what_is_there(
+    online: Cellar, toy: FakeRepo, fake_hub: FakeHub
+) -> None:
+    place = fake_hub.hub_url.replace("127.0.0.1", "localhost")
+    url = f"{place}/{toy.repo_id}/resolve/main/toy-Q8_0.gguf?download=true"
+    content = toy.files["toy-Q8_0.gguf"]
+    assert isinstance(content, bytes)
+    wrong = online("download", url, "--sha256", "0" * 64, check=False)
+    assert wrong.exit_code == 6
+    assert sha256(content) in wrong.stderr
+    report = online("download", url, "--sha256", sha256(content).upper(), "--json").json()
+    assert report["provider"] == "web"
+    assert [one["path"] for one in report["files"]] == ["toy-Q8_0.gguf"]
     assert online("list", "--json").json()["total"] == 1
 
 

@@ -10,7 +10,7 @@ from modelcellar.records import DriveKind, DriveOverride
 
 NAMES = (
     *("library", "offline", "min_free_bytes", "lock_timeout_s", "reflink", "drive", "lookup"),
-    *("hub_endpoint", "hub_home", "civitai_endpoint", "civarchive_endpoint"),
+    *("hub_endpoint", "hub_home", "hub_cache", "civitai_endpoint", "civarchive_endpoint"),
 )
 FLAGS = {
     "library": "/f",
@@ -22,6 +22,7 @@ FLAGS = {
     "lookup": False,
     "hub_endpoint": "https://f",
     "hub_home": "/f/home",
+    "hub_cache": "/f/cache",
     "civitai_endpoint": "https://f:8443",
     "civarchive_endpoint": "http://127.0.0.1:1",
 }
@@ -35,19 +36,23 @@ ENVIRON = {
     "MODELCELLAR_LOOKUP": "0",
     "HF_ENDPOINT": "https://e/",
     "HF_HOME": "/e/home",
+    "HF_HUB_CACHE": "/e/cache",
     "MODELCELLAR_CIVITAI_ENDPOINT": "https://e/civitai",
     "MODELCELLAR_CIVARCHIVE_ENDPOINT": "http://localhost:2",
 }
 FILE = (
     'library = "/c"\noffline = true\nmin_free_bytes = 2\nlock_timeout_s = 2\n'
     'reflink = "never"\ndrive = "c=hdd"\nlookup = false\nhub_endpoint = "https://c"\n'
-    'hub_home = "/c/home"\ncivitai_endpoint = "https://c"\n'
+    'hub_home = "/c/home"\nhub_cache = "/c/cache"\ncivitai_endpoint = "https://c"\n'
     'civarchive_endpoint = "http://[::1]:3"\n'
 )
 
-HOSTS_F = ("https://f", Path("/f/home"), "https://f:8443", "http://127.0.0.1:1")
-HOSTS_E = (*("https://e", Path("/e/home"), "https://e/civitai", "http://localhost:2"),)
-HOSTS_C = ("https://c", Path("/c/home"), "https://c", "http://[::1]:3")
+HUB_F = ("https://f", Path("/f/home"), Path("/f/cache"))
+HUB_E = ("https://e", Path("/e/home"), Path("/e/cache"))
+HUB_C = ("https://c", Path("/c/home"), Path("/c/cache"))
+HOSTS_F = (*HUB_F, "https://f:8443", "http://127.0.0.1:1")
+HOSTS_E = (*HUB_E, "https://e/civitai", "http://localhost:2")
+HOSTS_C = (*HUB_C, "https://c", "http://[::1]:3")
 HDD_F = (DriveOverride("/f", DriveKind.HDD),)
 SSD_E = (DriveOverride("/e", DriveKind.SSD),)
 HDD_C = (DriveOverride("c", DriveKind.HDD),)
@@ -66,7 +71,9 @@ def origins(**arguments: object) -> dict[str, str]:
 def test_defaults(config_file: Path, home: Path) -> None:
     settings, shown = load_settings(environ={}, config_file=config_file)
     assert home in settings.library.parents
-    assert settings == Settings(settings.library, False, 1 << 30, 30.0, "auto", ())
+    cache = settings.hub_home / "hub"
+    default = Settings(settings.library, False, 1 << 30, 30.0, "auto", (), hub_cache=cache)
+    assert settings == default
     assert [setting.name for setting in shown] == list(NAMES)
     assert {setting.origin for setting in shown} == {"default"}
 
@@ -105,6 +112,14 @@ def test_flag_may_say_no(config_file: Path) -> None:
     found, shown = load_settings(flags={"offline": False}, environ=ENVIRON, config_file=config_file)
     assert found.offline is False
     assert shown[1].origin == "flag --offline"
+
+
+def test_the_hubs_cache_is_in_its_home(config_file: Path) -> None:
+    found, shown = load_settings(environ={"HF_HOME": "/e/home"}, config_file=config_file)
+    assert found.hub_cache == Path("/e/home/hub")
+    assert ("hub_cache", "/e/home/hub", "default") in {
+        (one.name, one.value, one.origin) for one in shown
+    }
 
 
 def test_values_shown_are_plain(config_file: Path) -> None:

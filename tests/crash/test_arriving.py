@@ -25,7 +25,8 @@ CHUNK_BYTES = 100_000
 SIZE_BYTES = 6 * MIB
 DATA = random.Random(9).randbytes(SIZE_BYTES)
 
-# Four threads send what is missing, in pieces of any length. Says how it ended, if it did.
+# Four threads send what is missing, in chunks of any length, the same in every run. Says how it
+# ended, if it did.
 CHILD = """
 import json, os, random, sys, threading
 import modelcellar_hashing as m
@@ -35,8 +36,9 @@ told = []
 def work(runs):
     try:
         for start, end in runs:
+            chance = random.Random(start)
             while start < end:
-                stop = min(start + random.randint(1, 100_000), end)
+                stop = min(start + chance.randint(1, 100_000), end)
                 file.write(start, data[start:stop])
                 start = stop
             if sync_each:

@@ -229,11 +229,11 @@ def interrupt_soon(after_s: float) -> list[float]:
 
 def test_control_c_while_it_finishes(tmp_path: Path) -> None:
     block = data_of(MIB)
-    file = open_in(tmp_path, 1024 * MIB, piece_bytes=1024 * MIB)
-    for offset in range(0, 1024 * MIB, MIB):
+    file = open_in(tmp_path, 512 * MIB, piece_bytes=512 * MIB)
+    for offset in range(0, 512 * MIB, MIB):
         file.write(offset, block)
-    settle(file, 1024 * MIB)
-    sent = interrupt_soon(0.1)
+    settle(file, 512 * MIB)
+    sent = interrupt_soon(0.05)
     with pytest.raises(KeyboardInterrupt):
         file.finish()
     assert time.monotonic() - sent[0] <= PROMISED_S * 2

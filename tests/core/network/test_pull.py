@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+import modelcellar
 from modelcellar.download_records import Patience
 from modelcellar.errors import AnswerRefusedError, HostUnavailableError, OfflineError
 from modelcellar.network.bulk import Pace
@@ -33,6 +34,7 @@ from tests.support.fake_hub import (
     Without,
 )
 from tests.support.fake_hub.faults import ERROR_PAGE
+from tests.support.loopback import Answer, serve
 
 TOKEN = "hf_CANARYcanaryCANARYcanary"
 
@@ -195,6 +197,21 @@ def test_a_big_body_that_is_not_wanted_is_not_read() -> None:
     assert [entry.connection for entry in log.of("hub")] == [1, 1]
 
 
+def test_cookies_are_not_shown_to_anybody() -> None:
+    async def main() -> None:
+        answer = Answer(headers={"Set-Cookie": "id=1", "X-Own": "yes"}, body=SMALL)
+        async with serve(lambda _: answer) as server, NetworkManager() as manager:
+            got = Got()
+            for _ in range(2):
+                await manager.pull(Request("GET", server.origin), got, patience=PATIENCE)
+            assert {"set-cookie", "x-own"} & got.answers[0].headers.keys() == {"x-own"}
+            assert "cookie" not in server.received[1].headers
+            agent = server.received[0].headers["user-agent"]
+            assert agent.startswith(f"modelcellar/{modelcellar.__version__}; python/3.")
+
+    asyncio.run(main())
+
+
 def test_only_a_get_is_pulled() -> None:
     async def story(manager: NetworkManager, fake: FakeHub) -> None:
         for request in (Request("HEAD", fake.hub_url), Request("GET", fake.hub_url, json={"a": 1})):
@@ -237,6 +254,7 @@ def test_what_is_secret_stays_with_its_origin(caplog: pytest.LogCaptureFixture) 
         ("http://example.com/x", "not encrypted"),
         ("http://user:secret@127.0.0.1/x", "password"),
         ("//[::1/", "no address"),
+        ("http://127.0.0.1:1/x?\x7fsecret", "not allowed"),
     ],
 )
 def test_redirects_that_are_not_followed(location: str, match: str) -> None:

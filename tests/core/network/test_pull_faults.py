@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import signal
+import socket
 import time
 from dataclasses import replace
 
@@ -11,11 +12,12 @@ import pytest
 from modelcellar.download_records import Patience
 from modelcellar.errors import HostUnavailableError, RateLimitedError, TransferBrokenError
 from modelcellar.network.bulk import Receive, Sink
-from modelcellar.network.http import Response
+from modelcellar.network.http import Request, Response
 from modelcellar.network.manager import NetworkManager
 from tests.core.network.pulls import (
     BIG,
     PATIENCE,
+    SMALL,
     Got,
     act,
     assert_no_thread_is_left,
@@ -23,9 +25,11 @@ from tests.core.network.pulls import (
     broken,
     file_of,
 )
+from tests.support.clock import FakeClock
 from tests.support.fake_hub import (
     Chunked,
     Cut,
+    Do,
     Drip,
     FakeHub,
     Fault,
@@ -34,6 +38,7 @@ from tests.support.fake_hub import (
     Status,
     TooMany,
 )
+from tests.support.loopback import Answer, serve
 
 # --- what goes wrong ---
 
@@ -72,8 +77,8 @@ def test_a_body_that_stalls() -> None:
         fake.chaos.add(Stall(30.0, 1_000_000), host="cdn")
         got = Got()
         began = time.monotonic()
-        error = await broken(manager, file_of(fake), got)
-        assert 0.2 <= time.monotonic() - began < 2.0
+        error = await broken(manager, file_of(fake), got, Patience(silence_s=0.2))
+        assert 0.2 <= time.monotonic() - began < 5.0
         assert error.cause == "nothing came for 0.2 s"
         assert bytes(got.body) == BIG[:1_000_000]
 
@@ -85,8 +90,9 @@ def test_a_body_that_drips_below_every_time_limit() -> None:
         fake.chaos.add(Drip(100, 0.02), host="cdn")
         got = Got()
         began = time.monotonic()
-        error = await broken(manager, file_of(fake), got)
-        assert 0.3 <= time.monotonic() - began < 2.0
+        quick = Patience(silence_s=5.0, floor_bytes_per_s=100_000.0, window_s=0.3)
+        error = await broken(manager, file_of(fake), got, quick)
+        assert 0.3 <= time.monotonic() - began < 5.0
         assert error.cause == "it came more slowly than 100,000 bytes a second"
         assert 100 <= len(got.body) < 10_000
 
@@ -130,7 +136,7 @@ def test_headers_that_come_too_late() -> None:
         began = time.monotonic()
         with pytest.raises(HostUnavailableError, match="no whole answer within"):
             await manager.pull(replace(file_of(fake), timeout_s=0.2), got, patience=PATIENCE)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0
         assert_no_thread_is_left()
         assert not got.answers
 
@@ -144,6 +150,34 @@ def test_a_port_where_nobody_listens() -> None:
         assert caught.value.cause == "it refuses connections"
 
     act(story)
+
+
+def test_a_host_that_takes_the_connection_and_says_nothing() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            request = Request("GET", f"https://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.6)
+            async with NetworkManager() as manager:
+                with pytest.raises(HostUnavailableError) as caught:
+                    await manager.pull(request, Got(), patience=PATIENCE)
+                assert caught.value.cause == "connecting took too long"
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert 0.3 <= time.monotonic() - began < 5.0
+    assert_no_thread_is_left()
+
+
+@pytest.mark.parametrize("status", [103, 199])
+def test_what_is_no_answer(status: int) -> None:
+    async def main() -> None:
+        async with serve(lambda _: Answer(status)) as server, NetworkManager() as manager:
+            got = Got()
+            with pytest.raises(HostUnavailableError) as caught:
+                await manager.pull(Request("GET", server.origin), got, patience=PATIENCE)
+            assert caught.value.cause == "it answered with something else"
+            assert not got.answers
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -239,7 +273,7 @@ def test_cancelled_in_the_body() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5.0
         assert_no_thread_is_left()
         assert not manager.is_circuit_open(fake.cdn_url)
 
@@ -260,12 +294,14 @@ def test_cancelled_while_bytes_come() -> None:
         task = asyncio.ensure_future(manager.pull(file_of(fake), lambda _: sink, patience=PATIENCE))
         while not got.body:
             await asyncio.sleep(0.001)
+        before = got.pieces
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         is_over = True
         assert_no_thread_is_left()
         assert not late
+        assert got.pieces - before <= 1  # what lies in the kernel's buffer is left there
         assert len(got.body) < len(BIG)
 
     act(story)
@@ -283,7 +319,7 @@ def test_cancelled_before_the_headers() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert_no_thread_is_left()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5.0
         assert not got.answers
 
     act(story)
@@ -299,7 +335,7 @@ def test_ctrl_c() -> None:
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         act(story)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 5.0
     assert_no_thread_is_left()
 
 
@@ -321,7 +357,7 @@ def test_closing_ends_what_is_under_way() -> None:
         began = time.monotonic()
         await manager.aclose()
         assert_no_thread_is_left()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0
         *results, unopened = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(one, TransferBrokenError) for one in results)
         assert isinstance(unopened, TransferBrokenError)
@@ -329,6 +365,61 @@ def test_closing_ends_what_is_under_way() -> None:
         assert {one.cause for one in manager.status().origins} == {""}
         with pytest.raises(RuntimeError, match="closed"):
             await manager.pull(file_of(fake), last, patience=PATIENCE)
+
+    act(story)
+
+
+def test_nothing_begins_after_closing() -> None:
+    async def story(manager: NetworkManager, fake: FakeHub) -> None:
+        loop = asyncio.get_running_loop()
+        closing: list[asyncio.Future[None]] = []
+
+        def close() -> None:
+            closing.append(asyncio.ensure_future(manager.aclose()))
+
+        # While the redirect is on its way.
+        fake.chaos.add(Do(lambda: loop.call_soon_threadsafe(close)), Stall(0.2, None), host="hub")
+        with pytest.raises(TransferBrokenError, match="ended by us"):
+            await manager.pull(file_of(fake), Got(), patience=PATIENCE)
+        await closing[0]
+
+    assert not act(story).log.of("cdn")
+
+
+def test_waits_end_with_an_error_after_closing() -> None:
+    async def main() -> None:
+        is_waiting, go_on = asyncio.Event(), asyncio.Event()
+
+        async def sleep(_: float) -> None:
+            is_waiting.set()
+            await go_on.wait()
+            clock.advance(31.0)
+
+        clock = FakeClock()
+        answers = iter([Answer(429, {"Retry-After": "30"})])
+        async with serve(lambda _: next(answers)) as server:
+            manager = NetworkManager(clock=clock, wall=clock.wall, sleep=sleep)
+            request = Request("GET", server.origin)
+            with pytest.raises(RateLimitedError):
+                await manager.pull(request, Got(), patience=PATIENCE)
+            task = asyncio.ensure_future(manager.pull(request, Got(), patience=PATIENCE))
+            await is_waiting.wait()
+            await manager.aclose()
+            go_on.set()
+            with pytest.raises(TransferBrokenError, match="ended by us"):
+                await task
+            assert len(server.received) == 1
+
+    asyncio.run(main())
+
+
+def test_a_body_that_ends_slowly_is_whole() -> None:
+    async def story(manager: NetworkManager, fake: FakeHub) -> None:
+        fake.chaos.add(Stall(0.35, len(SMALL) - 1), path="*config.json", nth=2)
+        got = Got()
+        patience = Patience(silence_s=5.0, floor_bytes_per_s=100_000.0, window_s=0.3)
+        await manager.pull(file_of(fake, "config.json"), got, patience=patience)
+        assert bytes(got.body) == SMALL
 
     act(story)
 

@@ -15,7 +15,7 @@ __all__ = ["VERBS", "cli", "main"]
 VERBS = {
     "init": ("init", "Make a library."),
     "import": ("import_", "Take model files and folders into the library."),
-    "download": ("download", "Bring models from the Hub, Civitai or an address into the library."),
+    "download": ("download", "Download models from the Hub, Civitai or an address."),
     "adopt": ("adopt", "Take a collection into the library where it lies."),
     "list": ("list", "List the models of the library."),
     "search": ("search", "Find models by words and fields."),

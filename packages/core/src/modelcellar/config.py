@@ -246,6 +246,8 @@ def load_settings(
                 settings = replace(settings, **{rule.field: rule.parse(raw)})
             except UsageError as error:
                 raise UsageError(f"{rule.field} ({origin}): {error.message}", error.hint) from None
+        elif rule.field == "hub_cache":
+            settings = replace(settings, hub_cache=settings.hub_home / "hub")
         shown.append(Setting(rule.field, _shown(getattr(settings, rule.field)), origin))
     return settings, tuple(shown)
 

@@ -35,7 +35,7 @@ class Patience:
     silence_s: float = 20.0
     floor_bytes_per_s: float = 1024.0
     window_s: float = 30.0
-    attempts: int = 6
+    attempts: int = 10
     first_wait_s: float = 0.5
     longest_wait_s: float = 20.0
 
@@ -79,10 +79,13 @@ class DownloadReport:
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedDownload:
-    """What was begun of a target, by the same command: so many files, and bytes of them that are
-    here. ``began_at`` is ISO 8601 in UTC."""
+    """What one command has begun and not finished: so many files, and bytes of them that are here.
+
+    ``cellar download TARGET ARGUMENTS`` goes on with it. ``began_at`` is ISO 8601 in UTC.
+    """
 
     target: str
+    arguments: tuple[str, ...]
     files: int
     held_bytes: int
     size_bytes: int

@@ -7,6 +7,7 @@ use super::place::Disk;
 use super::shared::{Chunk, Shared, wait};
 use crate::digest::{ByteRange, DualHasher};
 use crate::error::{Error, Result};
+use crate::os;
 
 /// So much goes into both hashes before the next: the second finds it in a second-level cache.
 const BLOCK_BYTES: usize = 128 << 10;
@@ -36,6 +37,7 @@ pub fn run(shared: &Shared, disk: &Disk, ranges: &[ByteRange]) {
 }
 
 fn hash(shared: &Shared, disk: &Disk, ranges: &[ByteRange]) -> Result<()> {
+    os::advise_sequential(&disk.file);
     let mut hasher = DualHasher::new(ranges);
     let mut buffer = Vec::new();
     let mut at = 0;

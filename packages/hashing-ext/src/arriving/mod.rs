@@ -9,6 +9,7 @@ mod pieces;
 mod place;
 mod record;
 mod shared;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -21,16 +22,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pieces::{Layout, Pieces};
+use pieces::Layout;
 use place::{Disk, Place};
-use shared::{Chunk, Hashing, Kept, Shared, State, lock, wait};
+use shared::{Chunk, Hashing, Kept, Shared, State, lock};
 
 pub use record::Boot;
 pub use shared::Bytes;
 
 use crate::digest::{ByteRange, Digests};
 use crate::error::{Error, Result};
-use crate::publish;
 
 /// The file that arrives, and the two threads that work for it.
 pub struct ArrivingFile {
@@ -174,38 +174,6 @@ impl ArrivingFile {
         Ok(true)
     }
 
-    /// Waits until the disk has what was written before the call, and says so in the record.
-    ///
-    /// After a failure nobody knows what the disk has: what was not synced before is taken back, and
-    /// the file is of no use any more.
-    pub fn sync(&self) -> Result<()> {
-        let mut names_synced = lock(&self.sync_turn);
-        let disk = self.disk()?;
-        let written = {
-            let state = self.shared.lock();
-            state.check()?;
-            state.pieces.written().to_vec()
-        };
-        let synced = sync_all(&disk, &written, *names_synced);
-        match &synced {
-            Ok(()) => *names_synced = true,
-            Err(error) => self.take_back(&disk, error),
-        }
-        synced
-    }
-
-    fn take_back(&self, disk: &Disk, error: &Error) {
-        let mut state = self.shared.lock();
-        state.fail(error.clone());
-        while state.queued_bytes > 0 && !state.writer_ended {
-            state = wait(&self.shared.moved, state);
-        }
-        drop(state);
-        // Nothing better can be done about a second failure.
-        let _ = disk.record.forget_unsynced(&disk.record.durable());
-        self.shared.to_hash.notify_one();
-    }
-
     /// The digests, and the time since hashing began, once everything was written and hashed; `None`
     /// when that did not come within `patience`.
     ///
@@ -220,7 +188,11 @@ impl ArrivingFile {
             }
             if state.hashing.is_none() {
                 drop(state);
-                self.hash(Vec::new())?;
+                match self.hash(Vec::new()) {
+                    // Another thread that finishes was faster, or the file was closed: see below.
+                    Ok(()) | Err(Error::Misused(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         let mut state = self.shared.lock();
@@ -234,44 +206,6 @@ impl ArrivingFile {
             let Some(next) = self.wait_moved(state, until) else { return Ok(None) };
             state = next;
         }
-    }
-
-    /// Forgets everything that was written and hashed, as if the file were new.
-    ///
-    /// The disk knows it as well when this returns: else a power cut could leave counters of the old
-    /// content beside bytes of another.
-    pub fn restart(&self) -> Result<()> {
-        let _alone = lock(&self.sync_turn);
-        let disk = self.disk()?;
-        let mut hasher = lock(&self.hasher);
-        let dropped = {
-            let mut state = self.shared.lock();
-            state.check()?;
-            state.restarting = true;
-            self.shared.stop_hashing.store(true, Ordering::Relaxed);
-            let queue = mem::take(&mut state.queue);
-            state.queued_bytes -= queue.iter().map(Chunk::len).sum::<usize>();
-            (queue, state.hashing.take())
-        };
-        drop(dropped);
-        self.shared.to_hash.notify_one();
-        hasher.take().map(JoinHandle::join);
-        let mut state = self.shared.lock();
-        while state.queued_bytes > 0 && !state.writer_ended {
-            state = wait(&self.shared.moved, state);
-        }
-        drop(state);
-        let cleared = disk.record.clear();
-        let mut state = self.shared.lock();
-        match &cleared {
-            Ok(()) => state.pieces = Pieces::new(self.layout, vec![0; self.layout.count()]),
-            Err(error) => state.fail(error.clone()),
-        }
-        // Closed meanwhile, it stays stopped.
-        self.shared.stop_hashing.store(state.closing, Ordering::Relaxed);
-        state.restarting = false;
-        self.shared.moved.notify_all();
-        cleared
     }
 
     /// Stops: what is queued is still written, what was not hashed is not; `false` when that took
@@ -328,19 +262,6 @@ impl Drop for ArrivingFile {
         let closed = self.shared.lock().closing;
         while !closed && !self.close(Duration::from_secs(1)) {}
     }
-}
-
-fn sync_all(disk: &Disk, written: &[u64], names_synced: bool) -> Result<()> {
-    let Disk { file, path, record } = disk;
-    file.sync_data().map_err(|error| Error::io(&error, path))?;
-    record.promise(written)?;
-    if names_synced {
-        return Ok(());
-    }
-    let folder = publish::parent_of(path);
-    publish::sync_folder(folder)?;
-    let other = publish::parent_of(record.path());
-    if other == folder { Ok(()) } else { publish::sync_folder(other) }
 }
 
 fn spawn(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

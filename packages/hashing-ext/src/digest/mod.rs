@@ -59,8 +59,10 @@ impl DualHasher {
 
     /// Feeds `data` to both.
     pub fn update(&mut self, data: &[u8]) {
-        self.blake3.update(data);
+        // SHA-256 first: it takes the bytes one after the other and so slowly that they are there in
+        // time. BLAKE3 jumps, and wants them in a cache (a tenth of the time of both, from memory).
         self.sha256.update(data);
+        self.blake3.update(data);
     }
 
     /// All digests of everything fed so far.

@@ -84,7 +84,7 @@ def _show(
             emit_lines([line("to read", f"{unread}; cellar adopt --finish")])
         emit_lines(map(_unfinished, totals["unfinished_downloads"]))
         if totals["unfinished_downloads"]:
-            again = "the same command goes on; cellar download TARGET --discard gives it up"
+            again = "that command goes on with it; with --discard it gives it up"
             emit_lines([line("", again)])
     known = f"{counted(files, 'file')} of {repositories:,} repositories, by digest"
     emit_lines([line("known", known)])
@@ -105,7 +105,8 @@ def _unfinished(one: dict[str, Any]) -> str:
     """What was begun of a download and is not in the library yet."""
     here = f"{human_size(one['held_bytes'])} of {human_size(one['size_bytes'])}"
     what = f"{counted(one['files'], 'file')}, {here}, since {local_day(one['began_at'])}"
-    return line("unfinished", f"cellar download {shlex.quote(one['target'])}: {what}")
+    command = shlex.join(["cellar", "download", one["target"], *one["arguments"]])
+    return line("unfinished", f"{show_text(command)}: {what}")
 
 
 def _state(one: "OriginStatus", now: float) -> str:

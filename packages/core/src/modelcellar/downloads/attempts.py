@@ -30,7 +30,8 @@ __all__ = ["Attempts", "Refuse"]
 
 STEP_BYTES = 64 << 10
 """An attempt that brought less counts as one that failed."""
-HEADERS_S = 30.0
+HEADERS_SHARE = 1.5
+"""The first byte may be waited for longer than any other: a host looks for the file first."""
 LONGEST_PAUSE_S = 400.0
 """A window of the Hub's quotas lasts 300 s."""
 
@@ -114,7 +115,7 @@ class Attempts:
             # The signed address may just have grown old. Asking for another is no second try.
             span.free_tries -= 1
             return
-        span.error = error or _broken(transfer.file, response, verdict)
+        span.error = error or self._what_came(transfer.file, response, verdict)
         raise AttemptFailedError(_cause(span.error), wait_s=self._pause_s(span.error))
 
     def _request(self, transfer: Transfer, span: Span, url: str | None) -> Request:
@@ -131,7 +132,7 @@ class Attempts:
             url,
             headers,
             bucket=self.bucket,
-            timeout_s=HEADERS_S,
+            timeout_s=HEADERS_SHARE * self.patience.silence_s,
             deadline_s=LONGEST_PAUSE_S,
         )
 
@@ -144,15 +145,34 @@ class Attempts:
         if origin_of(response.url) == origin_of(transfer.file.url):
             raise self.refuse(response, transfer.file)
 
+    def _what_came(
+        self, file: RemoteFile, response: Response | None, verdict: Verdict | None
+    ) -> CellarError:
+        """The error of an answer that was whole and yet not what was asked for."""
+        if response is not None and response.headers.get("content-type", "").startswith(
+            "text/html"
+        ):
+            error = self.refuse(response, file)
+            if not isinstance(error, NetworkError):
+                return error  # a page to sign in on, say
+        cause = verdict.cause if verdict is not None else ""
+        where = display_url(response.url if response is not None else file.url)
+        cause = cause or "it ended early"
+        return TransferBrokenError(f"{where}: {cause}", origin=origin_of(where), cause=cause)
+
     def _pause_s(self, error: CellarError) -> float | None:
-        """How long the host wants to be left alone."""
-        if isinstance(error, HostUnavailableError | RateLimitedError) and error.retry_at:
-            seconds = error.retry_at - self.wall()
-            return max(0.0, min(seconds, LONGEST_PAUSE_S))
+        """How long the host wants to be left alone; of one that fails no longer than we have
+        patience for, or a dead one would be waited for as often as it is tried."""
+        if isinstance(error, RateLimitedError) and error.retry_at:
+            return max(0.0, min(error.retry_at - self.wall(), LONGEST_PAUSE_S))
+        if isinstance(error, HostUnavailableError) and error.retry_at:
+            return max(0.0, min(error.retry_at - self.wall(), self.patience.longest_wait_s))
         return None
 
     def _gave_up(self, transfer: Transfer, span: Span, failure: AttemptFailedError) -> CellarError:
         error = span.error
+        if error is not None and not isinstance(error, NetworkError):
+            return error
         held = transfer.arriving.written_bytes
         hint = (
             f"{held:,} of its {transfer.size_bytes:,} bytes are here and will be used: run the same"
@@ -204,16 +224,6 @@ class _Arrival:
             self.transfer.write(span.start, data)
             span.start += len(data)
             self.written_bytes += len(data)
-
-
-def _broken(
-    file: RemoteFile, response: Response | None, verdict: Verdict | None
-) -> TransferBrokenError:
-    """An answer that was whole and yet not what was asked for."""
-    cause = verdict.cause if verdict is not None else ""
-    where = display_url(response.url if response is not None else file.url)
-    cause = cause or "it ended early"
-    return TransferBrokenError(f"{where}: {cause}", origin=origin_of(where), cause=cause)
 
 
 def _cause(error: CellarError) -> str:

@@ -52,6 +52,14 @@ class DownloadOptions:
     patience: Patience = field(default_factory=Patience)
     piece_bytes: int = PIECE_BYTES
 
+    def arguments(self) -> tuple[str, ...]:
+        """What after the target makes the command ask for the same files."""
+        given = [("--revision", self.revision), ("--sha256", self.sha256)]
+        given += [("--include", one) for one in self.include]
+        given += [("--exclude", one) for one in self.exclude]
+        told = (word for name, value in given if value is not None for word in (name, value))
+        return (*self.patterns, *told)
+
 
 class Downloader:
     """One run into one library."""
@@ -121,13 +129,15 @@ class Downloader:
             require_room(
                 planned, self._books.store.root, min_free_bytes=self._settings.min_free_bytes
             )
-            gathered = await self._gatherer(text, wanted, hosts, shelf, cache, planned).run(planned)
+            gatherer = self._gatherer(text, wanted, hosts, shelf, cache, planned)
+            gathered = await gatherer.run(planned)
         self._tell(Progress("publish", len(gathered), len(gathered), 0, 0))
         results, models = publish(
             self._books,
             gathered,
             wanted.remote,
             shelf=shelf,
+            find_again=gatherer.find_again,
             name=options.name,
             model_type=options.model_type,
         )
@@ -165,6 +175,7 @@ class Downloader:
             return Note(
                 file.key,
                 shown_target(text),
+                self._options.arguments(),
                 remote.provider,
                 place_of(remote),
                 file.path,
@@ -183,12 +194,13 @@ class Downloader:
         return Connections(1 if drive.kind is DriveKind.HDD else MOST_CONNECTIONS)
 
     def _forget_old(self, wanted: Wanted, shelf: Shelf) -> None:
-        """Drop what was begun of files that have other content now."""
+        """Drop what the same command has begun of files that have other content now."""
         place = place_of(wanted.remote)
         keys = {file.path: file.key for file in wanted.files}
         for note in list(shelf.notes()):
-            is_same_file = note.provider == wanted.remote.provider and note.place == place
-            if not is_same_file or keys.get(note.path, note.key) == note.key:
+            is_same = (note.provider, note.place) == (wanted.remote.provider, place)
+            is_same = is_same and note.arguments == self._options.arguments()
+            if not is_same or keys.get(note.path, note.key) == note.key:
                 continue
             if note.key not in keys.values() and shelf.claim(note.key):
                 shelf.drop(note.key)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 CHECKPOINT_S = 5.0
-"""How often what has come is made to outlive a power cut."""
+CHECKPOINT_BYTES = 256 << 20
+"""After either, what has come is made to outlive a power cut. It is also work that need not be done
+at the end."""
 
 
 @dataclass(slots=True)
@@ -175,8 +178,14 @@ class Fetcher:
     # --- beside it ---
 
     async def _make_durable(self) -> None:
+        synced_bytes, synced_at = 0, time.monotonic()
         while True:
-            await asyncio.sleep(CHECKPOINT_S)
+            await asyncio.sleep(TICK_S)
+            fetched_bytes, now = self.fetched_bytes(), time.monotonic()
+            is_due = now - synced_at >= CHECKPOINT_S and fetched_bytes > synced_bytes
+            if not is_due and fetched_bytes - synced_bytes < CHECKPOINT_BYTES:
+                continue
+            synced_bytes, synced_at = fetched_bytes, now
             for transfer in list(self._open):
                 try:
                     await asyncio.to_thread(transfer.arriving.sync)

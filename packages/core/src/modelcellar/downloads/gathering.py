@@ -25,10 +25,13 @@ from modelcellar.io import hashing
 from modelcellar.io.linking import Linker
 from modelcellar.questions import git_name
 from modelcellar.records import CopyJob, FileRecord, HashedFile
+from modelcellar.remotes import RemoteFile
 
 __all__ = ["Gathered", "Gatherer"]
 
 LOOK_S = 0.5
+AT_ONCE = 200
+"""So many files are locked at the same time; each lock is an open file."""
 _Ranges = tuple[tuple[int, int], ...]
 
 
@@ -67,17 +70,28 @@ class Gatherer:
             CellarError, OSError: that of the first file that failed; what came of all others stays
                 on the shelf for the next run.
         """
-        wanted = {one.file.key: one for one in planned}
-        waiting = list(wanted.values())
+        wanted = list({one.file.key: one for one in planned}.values())
+        for begin in range(0, len(wanted), AT_ONCE):
+            await self._gather(wanted[begin : begin + AT_ONCE])
+        return [self._as_planned(one) for one in planned]
+
+    def find_again(self, one: Planned) -> Path | None:
+        """Where a gathered file is now, if another process has taken it into the library."""
+        (again,) = self._look_again([one])
+        return again.source if again.state is FileState.LIBRARY else None
+
+    async def _gather(self, waiting: Sequence[Planned]) -> None:
+        """Gather some files, and let go of them: they are complete, whoever wants them."""
         is_told = False
         while waiting:
             mine = [one for one in waiting if self.shelf.claim(one.file.key)]
             others = [one for one in waiting if one not in mine]
-            if mine:
-                await self._bring(self._look_again(mine))
+            await self._bring(self._look_again(mine))
+            for one in mine:
+                self.shelf.release(one.file.key)
             for one in self._look_again(others):
                 if one.state in (FileState.LIBRARY, FileState.STAGED):
-                    self._use(one)
+                    await self._use(one)
             waiting = [one for one in others if one.file.key not in self.found]
             if waiting:
                 if not is_told:
@@ -86,7 +100,6 @@ class Gatherer:
                     )
                     is_told = True
                 await asyncio.sleep(LOOK_S)
-        return [self._as_planned(one) for one in planned]
 
     def _as_planned(self, one: Planned) -> Gathered:
         """What was gathered, told as it was planned; a content may be wanted under two paths."""
@@ -105,21 +118,31 @@ class Gatherer:
 
     # --- what is there ---
 
-    def _use(self, one: Planned) -> None:
-        """A file that somebody has whole."""
+    async def _use(self, one: Planned) -> bool:
+        """A file that somebody has whole: the library, or an earlier run, whose word is checked.
+
+        A power cut may have taken bytes of what was never made durable.
+        """
         assert one.source is not None
-        hashed: HashedFile | None = None
-        ranges: _Ranges = ()
         if one.record is not None:
-            hashed, ranges = _known(one.source, one.record)
+            self.found[one.file.key] = Gathered(one, one.source, *_known(one.source, one.record))
+            return True
+        hashed, ranges = await asyncio.to_thread(_read, one.source, one.file.path)
+        if not await asyncio.to_thread(_is_right, one.file, one.source, hashed):
+            return False
         self.found[one.file.key] = Gathered(one, one.source, hashed, ranges)
+        return True
 
     async def _bring(self, ones: Sequence[Planned]) -> None:
         missing: list[Planned] = []
         for one in ones:
-            if one.state in (FileState.LIBRARY, FileState.STAGED):
-                self._use(one)
-            elif one.state is not FileState.CACHE or not await self._take_over(one):
+            if one.state is FileState.CACHE:
+                is_here = await self._take_over(one)
+            else:
+                is_here = one.source is not None and await self._use(one)
+            if not is_here:
+                if one.state is FileState.STAGED:
+                    self.shelf.slot(one.file.key).done.unlink()
                 missing.append(one)
         await self._fetch(missing)
 
@@ -139,13 +162,11 @@ class Gatherer:
                 raise
             self.on_note(f"{one.source} could not be used: {error.strerror}")
             return False
-        actual = hashed[0].digests.sha256
-        if one.file.sha256 is None:
-            actual = str(git_name(slot.part, hashed[0].size_bytes))
-        if actual != (one.file.sha256 or one.file.git_sha1):
+        if not await asyncio.to_thread(_is_right, one.file, slot.part, hashed[0]):
             slot.part.unlink()
             self.on_note(
-                f"{one.source} is damaged (its digest is {actual}); {one.file.path} is fetched"
+                f"{one.source} is damaged (its SHA-256 is {hashed[0].digests.sha256}); "
+                f"{one.file.path} is fetched"
             )
             return False
         source = self.shelf.finish(one.file.key)
@@ -155,13 +176,14 @@ class Gatherer:
     # --- what is missing ---
 
     async def _fetch(self, missing: Sequence[Planned]) -> None:
+        """Fetch files whose keys are claimed."""
         for one in missing:
             self.shelf.write_note(self.note_of(one))
         small = [one.file for one in missing if one.size_bytes <= SMALL_BYTES]
-        came = await self.small.run(small) if small else {}
+        came = await self.small.run(small) if small else set()
         for one in missing:
             if one.file.key in came:
-                self._came(one, came[one.file.key], (), one.size_bytes)
+                self._came(one, None, (), one.size_bytes)
         left = [one for one in missing if one.file.key not in came]
         if not left:
             return
@@ -172,11 +194,12 @@ class Gatherer:
             if transfer is not None and transfer.hashed is not None and transfer.error is None:
                 ranges = tuple(transfer.ranges)
                 self._came(one, transfer.hashed, ranges, transfer.fetched_bytes)
-        if len(self.found) and all(one.file.key in self.found for one in left):
-            return
-        raise _failure(left, transfers)
+        if not all(one.file.key in self.found for one in left):
+            raise _failure(left, transfers)
 
-    def _came(self, one: Planned, hashed: HashedFile, ranges: _Ranges, size_bytes: int) -> None:
+    def _came(
+        self, one: Planned, hashed: HashedFile | None, ranges: _Ranges, size_bytes: int
+    ) -> None:
         source = self.shelf.slot(one.file.key).done
         self.found[one.file.key] = Gathered(one, source, hashed, ranges, size_bytes)
 
@@ -215,23 +238,38 @@ def _failure(ones: Sequence[Planned], transfers: dict[str, Transfer]) -> CellarE
 
 def _bring_in(library: Path, source: Path, part: Path, name: str) -> tuple[HashedFile, _Ranges]:
     """Give a file of somebody else a second name, or copy it; and its digests."""
-    size_bytes = source.stat().st_size
-    with source.open("rb") as file:
-        ranges = tuple(foretold_ranges(name, size_bytes, file.read(8)))
     try:
         Linker(library).link_all([(source, part)])
     except SourceRefusedError:
+        ranges = tuple(_foretold(source, name))
         (copied,) = hashing.copy_many([CopyJob(source, part, ranges)])
         if isinstance(copied, OSError):
             raise copied from None
         return copied, ranges
-    return hashing.hash_file(part, ranges=ranges), ranges
+    return _read(part, name)
+
+
+def _read(path: Path, name: str) -> tuple[HashedFile, _Ranges]:
+    """The digests of a file that becomes ``name`` in a model."""
+    ranges = tuple(_foretold(path, name))
+    return hashing.hash_file(path, ranges=ranges), ranges
+
+
+def _foretold(path: Path, name: str) -> list[tuple[int, int]]:
+    with path.open("rb") as file:
+        return foretold_ranges(name, path.stat().st_size, file.read(8))
+
+
+def _is_right(file: RemoteFile, path: Path, hashed: HashedFile) -> bool:
+    """Whether the file at ``path`` has the content that is published."""
+    if file.sha256 is not None:
+        return hashed.digests.sha256 == file.sha256
+    return git_name(path, hashed.size_bytes) == file.git_sha1
 
 
 def _known(source: Path, record: FileRecord) -> tuple[HashedFile, _Ranges]:
     """What the library knows of a file, as if it had just been read."""
-    with source.open("rb") as file:
-        foretold = foretold_ranges(record.path, record.size_bytes, file.read(8))
+    foretold = _foretold(source, record.path)
     digests = [one for one in (record.autov1, record.tensor_sha256) if one is not None]
     ranges = tuple(foretold) if len(foretold) == len(digests) else ()
     hashed = HashedFile(

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from modelcellar import journal
@@ -11,6 +11,7 @@ from modelcellar.bookkeeping import Bookkeeper, Outcome
 from modelcellar.content import security_of
 from modelcellar.downloads.assembling import Arrived, Assembled, assemble
 from modelcellar.downloads.gathering import Gathered
+from modelcellar.downloads.planning import Planned
 from modelcellar.downloads.shelf import Shelf
 from modelcellar.io import hashing
 from modelcellar.records import CopyJob, ModelRecord, ModelType
@@ -29,13 +30,15 @@ def publish(
     remote: Remote,
     *,
     shelf: Shelf,
+    find_again: Callable[[Planned], Path | None],
     name: str | None,
     model_type: ModelType | None,
 ) -> tuple[list[ImportResult], list[ModelRecord]]:
     """Make the files models of the library, all of them or none; what became of each source.
 
     The shelf keeps its names of them until then, so that nothing has to be fetched again whatever
-    ends this. Of a source that is refused it keeps them.
+    ends this. Of a source that is refused it keeps them. ``find_again`` tells where a file is that
+    another process took into the library meanwhile.
 
     Raises:
         WrongContentError: a file is not what was published.
@@ -45,7 +48,7 @@ def publish(
     entry = journal.new_entry("download", books.next_entry_at())
     with books.store.change() as staging:
         whole = staging.new_folder()
-        arrived = [_place(one, whole) for one in gathered]
+        arrived = [_place(one, whole, find_again) for one in gathered]
         items = assemble(
             whole,
             arrived,
@@ -66,7 +69,7 @@ def publish(
     return results, models
 
 
-def _place(one: Gathered, whole: Path) -> Arrived:
+def _place(one: Gathered, whole: Path, find_again: Callable[[Planned], Path | None]) -> Arrived:
     """Put a file under its path in the folder of the repository.
 
     As a second name where that works: the library keeps each file once, and the shelf its name
@@ -76,14 +79,24 @@ def _place(one: Gathered, whole: Path) -> Arrived:
     target = whole / file.path
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(one.source, target)
+        _link(one.source, target)
+    except FileNotFoundError:
+        source = find_again(one.planned)
+        if source is None:
+            raise
+        _link(source, target)
+    return Arrived(file.path, one.hashed, file, one.ranges)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        (copied,) = hashing.copy_many([CopyJob(one.source, target)])
+        (copied,) = hashing.copy_many([CopyJob(source, target)])
         if isinstance(copied, OSError):
             raise copied from None
-    return Arrived(file.path, one.hashed, file, one.ranges)
 
 
 def _let_go(shelf: Shelf, key: str) -> None:

@@ -56,7 +56,7 @@ def select(
         wanted.update(found.paths)
         notes.extend(found.notes)
     for pattern in (*patterns, *include):
-        wanted.update(_matched(paths, pattern, repo))
+        wanted.update(_matched(paths, pattern))
     if label is None and not patterns and not include:
         usual = [path for file, path in zip(files, paths, strict=True) if file.is_default]
         wanted.update(usual or paths)
@@ -76,7 +76,7 @@ def select(
     )
 
 
-def _matched(paths: Sequence[str], pattern: str, repo: str) -> list[str]:
+def _matched(paths: Sequence[str], pattern: str) -> list[str]:
     """The paths that a pattern means.
 
     Raises:
@@ -85,7 +85,7 @@ def _matched(paths: Sequence[str], pattern: str, repo: str) -> list[str]:
     pattern = _slashed(pattern)
     found = _matching(paths, pattern)
     if not found:
-        hint = _close_to(paths, pattern) or f"cellar download {repo} --dry-run lists what is there."
+        hint = _close_to(paths, pattern) or "Without a pattern --dry-run lists all that is there."
         raise NotPublishedError(f"there is nothing that {pattern!r} matches", hint)
     return found
 

@@ -18,6 +18,7 @@ from modelcellar.io.hashing import ArrivingFile
 from modelcellar.io.locking import try_lock
 from modelcellar.io.trees import chmod
 from modelcellar.layout import DOWNLOADS
+from modelcellar.records import JsonValue
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -66,10 +67,14 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is written down about a content: where it was asked for, when, for which command."""
+    """What is written down about a content: where it was asked for, when, for which command.
+
+    ``arguments`` are those of ``cellar download`` after the target.
+    """
 
     key: str
     target: str
+    arguments: tuple[str, ...]
     provider: str
     place: str
     path: str
@@ -170,9 +175,9 @@ class Shelf:
     def notes(self) -> Iterator[Note]:
         """What is on the shelf, as far as that was written down."""
         for path in sorted(self.folder.glob("*.json")):
-            with suppress(OSError, ValueError, TypeError, RecursionError):
+            with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
                 with path.open("rb") as file:
-                    note = Note(**json.loads(file.read(_MAX_NOTE_BYTES)))
+                    note = _note(json.loads(file.read(_MAX_NOTE_BYTES)))
                 if note.key == path.stem:
                     yield note
 
@@ -182,6 +187,17 @@ class Shelf:
             path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
+
+
+def _note(document: JsonValue) -> Note:
+    """A note as it was written. Raises ``TypeError`` for what is none."""
+    note = Note(**{**document, "arguments": tuple(document["arguments"])})
+    texts = (note.key, note.target, note.provider, note.place, note.path, note.began_at)
+    if not all(isinstance(one, str) for one in (*texts, *note.arguments)):
+        raise TypeError("a text was expected")
+    if type(note.size_bytes) is not int or note.size_bytes < 0:
+        raise TypeError("a size was expected")
+    return note
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 from modelcellar.downloads.shelf import Shelf
 from modelcellar.errors import NetworkError, OfflineError
-from modelcellar.io import hashing
 from modelcellar.network.http import Request
 from modelcellar.network.manager import NetworkManager
 from modelcellar.network.secret import Secret
-from modelcellar.records import HashedFile
 from modelcellar.remotes import RemoteFile
 
 __all__ = ["SMALL_BYTES", "SmallFiles"]
 
 SMALL_BYTES = 256 << 10
 """What is larger is worth going on with when it breaks off."""
-AT_ONCE = 24
+AT_ONCE = 16
+"""As many as may be under way to one host."""
 
 
 @dataclass(slots=True)
@@ -35,13 +34,13 @@ class SmallFiles:
     bucket: str
     on_bytes: Callable[[int], object]
 
-    async def run(self, files: Sequence[RemoteFile]) -> dict[str, HashedFile]:
-        """Fetch files; those that came at once and are right, by their keys.
+    async def run(self, files: Sequence[RemoteFile]) -> set[str]:
+        """Fetch files; the keys of those that came at once and are right.
 
         Raises:
             OSError: they could not be written.
         """
-        found: dict[str, HashedFile] = {}
+        found: set[str] = set()
         waiting = list(reversed(files))
         is_down = False
 
@@ -50,12 +49,12 @@ class SmallFiles:
             while waiting and not is_down:
                 file = waiting.pop()
                 try:
-                    hashed = await self._fetch(file)
+                    is_right = await self._fetch(file)
                 except OfflineError:
                     is_down = True
                     return
-                if hashed is not None:
-                    found[file.key] = hashed
+                if is_right:
+                    found.add(file.key)
 
         tasks = [asyncio.create_task(work()) for _ in range(min(AT_ONCE, len(files)))]
         try:
@@ -66,7 +65,7 @@ class SmallFiles:
             await asyncio.gather(*tasks, return_exceptions=True)
         return found
 
-    async def _fetch(self, file: RemoteFile) -> HashedFile | None:
+    async def _fetch(self, file: RemoteFile) -> bool:
         body = b""
         if file.size_bytes:
             headers: dict[str, str | Secret] = {"accept-encoding": "identity"}
@@ -80,26 +79,22 @@ class SmallFiles:
             except OfflineError:
                 raise
             except NetworkError:
-                return None
+                return False
             body = response.body
             if response.status == 200:
                 self.on_bytes(len(body))
             if response.status != 200 or len(body) != file.size_bytes:
-                return None
+                return False
         return self._keep(file, body)
 
-    def _keep(self, file: RemoteFile, body: bytes) -> HashedFile | None:
+    def _keep(self, file: RemoteFile, body: bytes) -> bool:
         """Write it down if it is what is published."""
-        slot = self.shelf.slot(file.key)
-        slot.part.write_bytes(body)
-        hashed = hashing.hash_file(slot.part)
         if file.sha256 is not None:
-            is_right = hashed.digests.sha256 == file.sha256
+            is_right = hashlib.sha256(body).hexdigest() == file.sha256
         else:
             blob = b"blob %d\0" % len(body) + body
             is_right = hashlib.sha1(blob, usedforsecurity=False).hexdigest() == file.git_sha1
-        if not is_right:
-            slot.part.unlink()
-            return None
-        self.shelf.finish(file.key)
-        return hashed
+        if is_right:
+            self.shelf.slot(file.key).part.write_bytes(body)
+            self.shelf.finish(file.key)
+        return is_right

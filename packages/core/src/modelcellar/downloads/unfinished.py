@@ -14,7 +14,7 @@ __all__ = ["discard", "unfinished"]
 def unfinished(root: Path) -> tuple[UnfinishedDownload, ...]:
     """The unfinished downloads of the library at ``root``, the oldest first."""
     with closing(Shelf(root)) as shelf:
-        found = [_told(notes, shelf) for notes in _by_target(shelf).values()]
+        found = [_told(notes, shelf) for notes in _by_command(shelf).values()]
     return tuple(sorted(found, key=lambda one: one.began_at))
 
 
@@ -28,12 +28,12 @@ def discard(root: Path, target: str) -> tuple[UnfinishedDownload, ...]:
     Raises:
         OSError: the library cannot be written to.
     """
-    dropped: dict[str, list[Note]] = defaultdict(list)
+    dropped: dict[tuple[str, ...], list[Note]] = defaultdict(list)
     with closing(Shelf(root)) as shelf:
-        for name, notes in _by_target(shelf).items():
+        for command, notes in _by_command(shelf).items():
             for note in notes:
-                if target in (name, note.place) and shelf.claim(note.key):
-                    dropped[name].append(note)
+                if target in (note.target, note.place) and shelf.claim(note.key):
+                    dropped[command].append(note)
         found = tuple(_told(notes, shelf) for notes in dropped.values())
         for notes in dropped.values():
             for note in notes:
@@ -42,16 +42,17 @@ def discard(root: Path, target: str) -> tuple[UnfinishedDownload, ...]:
     return found
 
 
-def _by_target(shelf: Shelf) -> dict[str, list[Note]]:
-    found: dict[str, list[Note]] = defaultdict(list)
+def _by_command(shelf: Shelf) -> dict[tuple[str, ...], list[Note]]:
+    found: dict[tuple[str, ...], list[Note]] = defaultdict(list)
     for note in shelf.notes():
-        found[note.target].append(note)
+        found[note.target, *note.arguments].append(note)
     return found
 
 
 def _told(notes: list[Note], shelf: Shelf) -> UnfinishedDownload:
     return UnfinishedDownload(
         notes[0].target,
+        notes[0].arguments,
         len(notes),
         sum(_held(notes, shelf)),
         sum(note.size_bytes for note in notes),

@@ -85,11 +85,13 @@ class BulkExchange:
         """
         from http.client import HTTPException
 
+        import httpx
+
         try:
             return self._open()
         except ExchangeError as error:
             failure = error
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, httpx.InvalidURL, ValueError, OverflowError) as error:
             failure = self._failure(error)
         self.close()
         # Raised out here: the inner error may quote what was sent.
@@ -211,7 +213,7 @@ class BulkExchange:
                 break
             self.came_bytes += len(piece)
             yield piece
-            if is_too_slow:
+            if is_too_slow and answer.length != 0:
                 floor = f"{patience.floor_bytes_per_s:,.0f} bytes a second"
                 raise ExchangeError(Reason.FAILED, f"it came more slowly than {floor}")
         if answer.length:

@@ -137,7 +137,8 @@ class Host:
         Raises:
             TransferBrokenError: the body ended early, stalled or came too slowly.
         """
-        pull = self._around.puller.begin(request.timeout_s)
+        # The limit is kept here; that of the thread is for when nobody waits for it any more.
+        pull = self._around.puller.begin(request.timeout_s + PROBE_GRACE_S)
         try:
             failure: AttemptFailedError | None = None
             try:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
 from modelcellar.download_records import Patience
 from modelcellar.errors import TransferBrokenError
@@ -14,6 +16,13 @@ from modelcellar.network.http import Response
 
 __all__ = ["Pull", "Puller"]
 
+T = TypeVar("T")
+
+
+def ended_by_us() -> TransferBrokenError:
+    """What is raised where all transfers are ended."""
+    return TransferBrokenError(f"a transfer broke: {ENDED_BY_US}", cause=ENDED_BY_US)
+
 
 class Puller:
     """Begins transfers, and ends them all when it is closed."""
@@ -22,15 +31,34 @@ class Puller:
         self._bulk = BulkTransport(trust=trust)
         self._executor = DaemonExecutor()
         self._pulls: set[Pull] = set()
-        self.is_closed = False
+        self._is_closed = False
 
     def begin(self, timeout_s: float) -> "Pull":
         """One transfer; ``timeout_s`` is the longest silence before the headers."""
-        return Pull(self._bulk, self._executor, self._pulls, timeout_s)
+        return Pull(self, timeout_s)
+
+    def start(self, pull: "Pull", call: Call, timeout_s: float) -> BulkExchange:
+        """The exchange of a transfer that begins now.
+
+        Raises:
+            TransferBrokenError: no more transfers begin.
+        """
+        if self._is_closed:
+            raise ended_by_us()
+        self._pulls.add(pull)
+        return self._bulk.begin(call, timeout_s=timeout_s)
+
+    def forget(self, pull: "Pull") -> None:
+        """A transfer is over."""
+        self._pulls.discard(pull)
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Let ``work`` be done in a thread of its own."""
+        return self._executor.submit(work)
 
     async def aclose(self) -> None:
         """End every transfer, wait for the threads that read a body, close all connections."""
-        self.is_closed = True
+        self._is_closed = True
         self._bulk.close()
         await asyncio.gather(*(pull.end() for pull in list(self._pulls)))
 
@@ -38,16 +66,8 @@ class Puller:
 class Pull:
     """One transfer: :meth:`open`, then :meth:`read` or :meth:`skip`."""
 
-    def __init__(
-        self,
-        bulk: BulkTransport,
-        executor: DaemonExecutor,
-        pulls: "set[Pull]",
-        timeout_s: float,
-    ) -> None:
-        self._bulk = bulk
-        self._executor = executor
-        self._pulls = pulls
+    def __init__(self, puller: Puller, timeout_s: float) -> None:
+        self._puller = puller
         self._timeout_s = timeout_s
         self._exchange: BulkExchange | None = None
         self._reading: asyncio.Future[None] | None = None
@@ -61,9 +81,8 @@ class Pull:
             ExchangeError: there is no answer.
             TransferBrokenError: all transfers were ended meanwhile.
         """
-        self._exchange = exchange = self._bulk.begin(call, timeout_s=self._timeout_s)
-        self._pulls.add(self)
-        work = self._executor.submit(exchange.open)
+        self._exchange = exchange = self._puller.start(self, call, self._timeout_s)
+        work = self._puller.submit(exchange.open)
         opening = asyncio.wrap_future(work)
         is_open = False
         try:
@@ -72,14 +91,13 @@ class Pull:
                 raise ExchangeError(Reason.UNREACHABLE, "connecting took too long")
             await asyncio.wait({opening})
             if exchange.is_aborted:
-                cause = ENDED_BY_US
-                raise TransferBrokenError(f"a transfer broke: {cause}", cause=cause)
+                raise ended_by_us()
             response = opening.result()
             self._is_open = is_open = True
             return response
         finally:
             if not is_open:
-                self._pulls.discard(self)
+                self._puller.forget(self)
                 exchange.abort()
                 if not opening.cancel():
                     opening.exception()  # looked at, so that nobody complains
@@ -100,7 +118,7 @@ class Pull:
 
     async def end(self) -> None:
         """End it where it is, and wait until nobody reads any more."""
-        self._pulls.discard(self)
+        self._puller.forget(self)
         if self._exchange is None:
             return
         reading = self._reading
@@ -132,7 +150,7 @@ class Pull:
 
     async def _see_through(self, work: Callable[[], None]) -> None:
         """Await ``work`` in a thread; whatever it raises is raised as it is."""
-        running = self._executor.submit(work)
+        running = self._puller.submit(work)
         self._reading = asyncio.wrap_future(running)
         try:
             await asyncio.wait({self._reading})
