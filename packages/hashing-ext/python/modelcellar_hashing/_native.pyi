@@ -70,6 +70,10 @@ class ArrivingFile:
     promises what :meth:`sync` has brought to the disk.
 
     That only one process opens the same file at a time is for the caller to see to.
+
+    Every method but :meth:`close` raises ``ValueError`` when the file was closed, and the
+    ``OSError`` of an earlier failure, after which it is of no use any more: opened again, it goes
+    on.
     """
 
     def __new__(
@@ -123,10 +127,6 @@ class ArrivingFile:
         """What is neither written nor queued: the ``(start, end)`` of what each piece still lacks.
 
         Ascending; also where two touch, they are two.
-
-        Raises:
-            ValueError: the file was closed.
-            OSError: that of an earlier failure.
         """
 
     def hash(self, ranges: Sequence[tuple[int, int]] = ()) -> None:
@@ -136,8 +136,7 @@ class ArrivingFile:
             ranges: ``(start, end)`` byte ranges whose SHA-256 is wanted as well, at most 16.
 
         Raises:
-            ValueError: a range that the file does not have, called twice, or closed.
-            OSError: that of an earlier failure.
+            ValueError: a range that the file does not have, or called twice.
         """
 
     def write(self, offset: int, data: bytes) -> None:
@@ -152,9 +151,8 @@ class ArrivingFile:
             data: may run over into the pieces that follow, if those are empty.
 
         Raises:
-            ValueError: another place, beyond the end, or closed; nothing was queued.
-            OSError: that of an earlier failure. What could not be written counts as not written,
-                and the file is of no use any more; opened again, it goes on.
+            ValueError: another place, or beyond the end; nothing was queued.
+            OSError: what was queued before could not be written, and counts as not written.
         """
 
     def sync(self) -> None:
@@ -163,9 +161,8 @@ class ArrivingFile:
         Writes go on meanwhile.
 
         Raises:
-            ValueError: closed.
-            OSError: that of an earlier failure, or that of the disk. Nobody knows then what it has:
-                opened again, the file goes on from the sync before.
+            OSError: that of the disk. Nobody knows then what it has: opened again, the file goes on
+                from the sync before.
         """
 
     def finish(self) -> FileDigests:
@@ -175,18 +172,15 @@ class ArrivingFile:
         May be called again. Ctrl-C is answered within 200 ms, and nothing is lost by it.
 
         Raises:
-            ValueError: some of the file is missing, or closed.
-            OSError: that of an earlier failure, or of a read.
+            ValueError: some of the file is missing.
+            OSError: it could not be written, or read back.
         """
 
     def restart(self) -> None:
         """Forget everything that was written and hashed, as if new; the space stays reserved.
 
-        The record on the disk says so when this returns. :meth:`hash` may be called again.
-
-        Raises:
-            ValueError: closed.
-            OSError: that of an earlier failure, or that of the record.
+        The record on the disk says so when this returns, or ``OSError`` is raised. :meth:`hash` may
+        be called again.
         """
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ STEP_BYTES = 64 << 10
 """An attempt that brought less counts as one that failed."""
 HEADERS_SHARE = 1.5
 """The first byte may be waited for longer than any other: a host looks for the file first."""
+GO_ON = "the same command goes on from there."
 LONGEST_PAUSE_S = 400.0
 """A window of the Hub's quotas lasts 300 s."""
 
@@ -174,10 +175,9 @@ class Attempts:
         if error is not None and not isinstance(error, NetworkError):
             return error
         held = transfer.arriving.written_bytes
-        hint = (
-            f"{held:,} of its {transfer.size_bytes:,} bytes are here and will be used: run the same"
-            " command again."
-        )
+        hint = "Run the same command again later."
+        if held:
+            hint = f"{held:,} of its {transfer.size_bytes:,} bytes are here: {GO_ON}"
         if isinstance(error, RateLimitedError):
             return RateLimitedError(
                 f"{transfer.file.path}: {error.message}",

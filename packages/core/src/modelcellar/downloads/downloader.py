@@ -19,10 +19,12 @@ from modelcellar.downloads.publishing import publish
 from modelcellar.downloads.shelf import PIECE_BYTES, Note, Shelf
 from modelcellar.downloads.small import SmallFiles
 from modelcellar.downloads.targets import Target, parse_target
+from modelcellar.errors import SourceRefusedError
 from modelcellar.hosts import Hosts, open_hosts
 from modelcellar.io.drives import get_drive
 from modelcellar.network.http import display_url
 from modelcellar.network.throttling import Wait
+from modelcellar.origins import WEB
 from modelcellar.records import DriveKind, ModelType
 from modelcellar.remotes import Remote
 from modelcellar.reports import Progress
@@ -124,11 +126,10 @@ class Downloader:
             self._books.refresh()
             planned = plan(wanted.files, books=self._books, shelf=shelf, cache=cache)
             if options.dry_run:
+                self._note_lack_of_room(planned)
                 return self._report(text, wanted.remote, [one.told() for one in planned])
             self._forget_old(wanted, shelf)
-            require_room(
-                planned, self._books.store.root, min_free_bytes=self._settings.min_free_bytes
-            )
+            self._require_room(planned)
             gatherer = self._gatherer(text, wanted, hosts, shelf, cache, planned)
             gathered = await gatherer.run(planned)
         self._tell(Progress("publish", len(gathered), len(gathered), 0, 0))
@@ -144,6 +145,16 @@ class Downloader:
         files = [one.planned.told(fetched_bytes=one.fetched_bytes) for one in gathered]
         report = self._report(text, wanted.remote, files)
         return replace(report, results=tuple(results), models=tuple(models))
+
+    def _require_room(self, planned: Sequence[Planned]) -> None:
+        require_room(planned, self._books.store.root, min_free_bytes=self._settings.min_free_bytes)
+
+    def _note_lack_of_room(self, planned: Sequence[Planned]) -> None:
+        """Say of a dry run what would keep the real one from beginning."""
+        try:
+            self._require_room(planned)
+        except SourceRefusedError as error:
+            self._note(f"it would be refused: {error.message}")
 
     def _gatherer(
         self,
@@ -165,6 +176,8 @@ class Downloader:
             patience=self._options.patience,
         )
         fetcher = Fetcher(shelf, attempts, self._connections(), watch.tick, self._note)
+        if remote.provider == WEB:
+            fetcher.suspicion = "Check the SHA-256 that was given: the file there has another one."
         watch.fetched_bytes = fetcher.fetched_bytes
         small = SmallFiles(
             hosts.network, shelf, remote.authorization, wanted.bucket, watch.add_small

@@ -27,14 +27,18 @@ at the end."""
 
 @dataclass(slots=True)
 class Fetcher:
-    """One run. ``on_tick`` is called several times a second, ``on_note`` with what people should
-    know."""
+    """One run.
+
+    ``on_tick`` is called several times a second, ``on_note`` with what people should know;
+    ``suspicion`` tells why the same wrong bytes may have come twice.
+    """
 
     shelf: Shelf
     attempts: Attempts
     connections: Connections
     on_tick: Callable[[], object]
     on_note: Callable[[str], object]
+    suspicion: str = "Try again later, or from another network: something on the way changes it."
     _waiting: list[RemoteFile] = field(default_factory=list)
     _open: list[Transfer] = field(default_factory=list)
     _done: dict[str, Transfer] = field(default_factory=dict)
@@ -155,7 +159,6 @@ class Fetcher:
             self.shelf.finish(file.key)
             return
         transfer.hashed = None
-        log.warning("%s: expected %s, came %s", file.path, expected, actual)
         if transfer.is_second_try:
             transfer.arriving.close()
             self.shelf.drop(file.key)
@@ -163,8 +166,7 @@ class Fetcher:
             raise WrongContentError(
                 f"{file.path} came twice with other bytes than are published: its {kind} is "
                 f"{actual}, not {expected}",
-                "Nothing of it was kept. Try again later, or from another network: something on "
-                "the way changes it.",
+                f"Nothing of it was kept. {self.suspicion}",
                 expected=expected,
                 actual=actual,
             )

@@ -194,8 +194,17 @@ class Gatherer:
             if transfer is not None and transfer.hashed is not None and transfer.error is None:
                 ranges = tuple(transfer.ranges)
                 self._came(one, transfer.hashed, ranges, transfer.fetched_bytes)
-        if not all(one.file.key in self.found for one in left):
-            raise _failure(left, transfers)
+        if all(one.file.key in self.found for one in left):
+            return
+        for one in left:
+            self._forget_if_empty(one)
+        raise _failure(left, transfers)
+
+    def _forget_if_empty(self, one: Planned) -> None:
+        """Of a file that was begun in vain nothing needs to be kept, nor told of."""
+        key = one.file.key
+        if key not in self.found and not self.shelf.held_bytes(key, one.size_bytes):
+            self.shelf.drop(key)
 
     def _came(
         self, one: Planned, hashed: HashedFile | None, ranges: _Ranges, size_bytes: int
