@@ -66,10 +66,8 @@ class ArrivingFile:
     call anything, several at once.
 
     A small record beside the file counts the bytes of each piece that are written, so that a
-    killed process loses nothing but what it had not written yet. After a power cut the record
-    promises what :meth:`sync` has brought to the disk.
-
-    That only one process opens the same file at a time is for the caller to see to.
+    killed process loses nothing but what it had not written yet; after a power cut, those that
+    :meth:`sync` has brought to the disk. That one process at a time opens it is for the caller.
 
     Every method but :meth:`close` raises ``ValueError`` after that, and the ``OSError`` of an
     earlier failure: opened again, the file goes on.
@@ -87,9 +85,8 @@ class ArrivingFile:
         """Take up the file at ``path`` and its ``record``, or begin anew.
 
         What is there goes on if both are regular files, the record is whole, and both are of
-        ``size_bytes``. Anything else is removed (as a name: other hard links keep their content),
-        and the file is created for its owner alone, with its space reserved where the file system
-        can do that.
+        ``size_bytes``. Anything else is removed (as a name), and the file is created for its owner
+        alone, with its space reserved where the file system can do that.
 
         Args:
             path: the data file, of its whole size from the beginning.
