@@ -28,7 +28,12 @@ from tests.support.worker import command, settings
 
 MIB = 1 << 20
 CALLS = (*CHANGING_CALLS, "chmod", "flock", "openat")
+NAMING_CALLS = (
+    "fdatasync", "fsync", "link", "linkat", "rename", "renameat", "renameat2", "syncfs", "unlink",
+    "unlinkat",
+)  # fmt: skip
 POINTS = 160
+POWER_POINTS = 50
 TIMED_KILLS = 25
 BIG = safetensors_bytes(seed=1, size_bytes=3 * MIB + 400)
 FILES = {
@@ -213,6 +218,8 @@ def test_power_cut(after_s: float, hub: FakeHub, mounts: Mounts, tmp_path: Path)
         assert time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(after_s)
+    # Standing still, since an image that is copied while it changes is not one of any moment.
+    process.send_signal(signal.SIGSTOP)
     snapshot = volume.snapshot("cut")
     process.kill()
     process.wait()
@@ -220,6 +227,32 @@ def test_power_cut(after_s: float, hub: FakeHub, mounts: Mounts, tmp_path: Path)
     hub.settings.rate_bytes_per_s = None
     place.check_killed()
     place.finish(after_another_boot(tmp_path))
+
+
+def test_power_cut_at_calls(hub: FakeHub, mounts: Mounts, tmp_path: Path) -> None:
+    """The power goes at a call that gives a name, takes one away, or makes something durable."""
+    require_strace()
+    volume = mounts.make("ext4")
+    first = Site(volume.path / "counted", hub.hub_url)
+    first.create()
+    counted = trace(first.order.command, calls=NAMING_CALLS)
+    assert counted.exit_code == 0, counted.stdout + counted.stderr
+    points = spread(counted.calls, 0, POWER_POINTS)
+    came = 0
+    for call, nth in points:
+        place = Site(volume.path / f"{call}-{nth}", hub.hub_url)
+        place.create()
+        hub.clock.advance(300)
+        killed = kill_at(place.order.command, call, nth)
+        came += killed.exit_code == -signal.SIGKILL
+        mounts.power_cut(volume)
+        try:
+            place.check_killed()
+            place.finish(after_another_boot(tmp_path))
+        except Exception as error:
+            raise AssertionError(f"power cut at {call} {nth}") from error
+        shutil.rmtree(place.folder, onerror=_make_writable)
+    assert came >= len(points) * 0.8
 
 
 def after_another_boot(folder: Path) -> list[str]:
