@@ -91,7 +91,7 @@ def tell(outcome: Outcome, entries: Sequence[Entry], size_bytes: int) -> None:
         peak = max(outcome.values(entry.name, lambda sample: sample.peak_memory_bytes)) / MIB
         ratio = outcome.ratio(entry.name, entries[0].name)
         print(
-            f"  {entry.name:28} {seconds:7.2f} s  {size_bytes / 1e6 / seconds:7.0f} MB/s"
+            f"  {entry.name:28} {seconds:7.2f} s  {size_bytes / 1e6 / seconds:7.1f} MB/s"
             f"  {cpu_s:6.2f} s CPU  {peak:5.0f} MiB  {ratio!s} x {entries[0].name}"
         )
 

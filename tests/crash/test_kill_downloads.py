@@ -32,9 +32,9 @@ NAMING_CALLS = (
     "fdatasync", "fsync", "link", "linkat", "rename", "renameat", "renameat2", "syncfs", "unlink",
     "unlinkat",
 )  # fmt: skip
-POINTS = 160
+POINTS = 90
 POWER_POINTS = 50
-TIMED_KILLS = 25
+TIMED_KILLS = 12
 BIG = safetensors_bytes(seed=1, size_bytes=3 * MIB + 400)
 FILES = {
     "README.md": b"# Toy\n",
@@ -136,6 +136,7 @@ def _make_writable(function: Callable[[str], object], path: str, _: object) -> N
     function(path)
 
 
+@pytest.mark.slow
 def test_killed_at_calls(hub: FakeHub, site: Callable[[str], Site]) -> None:
     require_strace()
     start = trace(command(site("started").root, "list"), calls=CALLS)
@@ -159,6 +160,7 @@ def test_killed_at_calls(hub: FakeHub, site: Callable[[str], Site]) -> None:
     assert sent <= len(points) * (in_lfs * 1.05 + IN_MEMORY_BYTES)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(hub: FakeHub, site: Callable[[str], Site]) -> None:
     """Each several times in a row: what was fetched before is used by the next."""
     hub.settings.rate_bytes_per_s = RATE
@@ -229,6 +231,7 @@ def test_power_cut(after_s: float, hub: FakeHub, mounts: Mounts, tmp_path: Path)
     place.finish(after_another_boot(tmp_path))
 
 
+@pytest.mark.slow
 def test_power_cut_at_calls(hub: FakeHub, mounts: Mounts, tmp_path: Path) -> None:
     """The power goes at a call that gives a name, takes one away, or makes something durable."""
     require_strace()
