@@ -105,7 +105,7 @@ def test_a_large_file(
             "acme/large", repos / "acme" / "large", server.hub_url, target, "model.safetensors"
         )
         made = Downloads(job)
-        entries = [made.curl(), made.curl_and_sync(), made.hf(), made.cellar()]
+        entries = [made.curl(), made.curl_and_sync(), made.hf(), made.call(), made.cellar()]
         outcome = contest(benchmark, contest_options, entries)
     tell(outcome, entries, job.size_bytes)
     assert peak_bytes(outcome) <= MAX_MEMORY_BYTES
@@ -124,7 +124,7 @@ def test_many_small_files(
     with fake_server(repos) as server:
         job = Job("acme/small", repos / "acme" / "small", server.hub_url, target)
         made = Downloads(job)
-        entries = [made.hf(), made.cellar()]
+        entries = [made.hf(), made.call(), made.cellar()]
         outcome = contest(benchmark, contest_options, entries)
     tell(outcome, entries, job.size_bytes)
     assert peak_bytes(outcome) <= MAX_MEMORY_BYTES
@@ -146,7 +146,7 @@ def test_a_long_way(
     with fake_server(repos, "--delay-ms", str(ONE_WAY_MS)) as server:
         job = Job("acme/far", repos / "acme" / "far", server.hub_url, target, "model.safetensors")
         made = Downloads(job, connections=connections)
-        entries = [made.curl_in_parts(), made.cellar()]
+        entries = [made.curl_in_parts(), made.call(), made.cellar()]
         outcome = contest(benchmark, contest_options, entries)
     tell(outcome, entries, job.size_bytes)
     if not contest_options.smoke:
