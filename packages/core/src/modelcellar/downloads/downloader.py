@@ -196,7 +196,9 @@ class Downloader:
                 self._books.timestamp(),
             )
 
-        return Gatherer(self._books, shelf, cache, fetcher, small, note_of, self._note)
+        return Gatherer(
+            self._books, shelf, cache, fetcher, small, note_of, self._note, watch.add_missing
+        )
 
     def _connections(self) -> Connections:
         if self._options.connections:
@@ -266,6 +268,11 @@ class _Watch:
         self._total_bytes = sum(one.size_bytes for one in planned)
         self._before_bytes = self._total_bytes - sum(one.missing_bytes for one in planned)
         self._small_bytes = 0
+
+    def add_missing(self, one: Planned) -> None:
+        """A file was thought to be here, and is not."""
+        self._missing += 1
+        self._before_bytes -= one.missing_bytes
 
     def add_small(self, size_bytes: int) -> None:
         """A small file came."""

@@ -1,7 +1,8 @@
 """The place of unfinished downloads: ``staging/downloads``, a few files for each content.
 
 ``<key>.part`` are its bytes, ``<key>.record`` tells which of them are written, ``<key>.json`` what
-it is for people, ``<key>.file`` is all of it and proved. Whoever works on it holds ``<key>.lock``.
+it is for people, ``<key>.taken`` is somebody's file while it is looked at whether it is the same,
+``<key>.file`` is all of it and proved. Whoever works on it holds ``<key>.lock``.
 The key is the digest, so that it does not matter which address the bytes come from.
 """
 
@@ -53,6 +54,11 @@ class Slot:
     def note(self) -> Path:
         """What it is, for people and for later runs."""
         return self.folder / f"{self.key}.json"
+
+    @property
+    def taken(self) -> Path:
+        """A file from somewhere else that is not proved yet."""
+        return self.folder / f"{self.key}.taken"
 
     @property
     def done(self) -> Path:
@@ -161,7 +167,7 @@ class Shelf:
     def drop(self, key: str) -> None:
         """Forget a claimed content, and let go of it."""
         slot = self.slot(key)
-        for path in (slot.record, slot.part, slot.done, slot.note, slot.lock):
+        for path in (slot.record, slot.part, slot.taken, slot.done, slot.note, slot.lock):
             path.unlink(missing_ok=True)
         self.release(key)
 

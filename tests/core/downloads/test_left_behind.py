@@ -1,0 +1,115 @@
+"""What other programs and earlier runs have left: it is used, or kept, and never harmed."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from modelcellar import ModelLibrary
+from modelcellar.config import Settings
+from modelcellar.download_records import FileState
+from modelcellar.downloads.shelf import Shelf
+from modelcellar.errors import TransferBrokenError
+from modelcellar.reports import Progress
+from tests.support.downloads import QUICK, download_settings
+from tests.support.fake_hub import Cut, FakeHub, FakeRepo, Status
+from tests.support.models import safetensors_bytes
+
+PATIENCE = replace(QUICK, attempts=2)
+SIZE = 3 << 20
+DATA = safetensors_bytes(seed=1, size_bytes=SIZE)
+OTHER = safetensors_bytes(seed=2, size_bytes=SIZE)
+KEY = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture
+def settings(fake_hub: FakeHub, tmp_path: Path) -> Settings:
+    return download_settings(fake_hub, tmp_path / "library")
+
+
+@pytest.fixture
+def library(settings: Settings) -> Iterator[ModelLibrary]:
+    with ModelLibrary.create(settings.library, settings=settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def blobs(settings: Settings) -> Path:
+    """The cache of the Hub's own client."""
+    folder = settings.hub_home / "hub" / "models--acme--toy" / "blobs"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def toy(fake_hub: FakeHub) -> None:
+    fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+
+
+def leave_a_part(library: ModelLibrary, fake_hub: FakeHub) -> int:
+    """A download that broke off; how many bytes of it are there."""
+    first = fake_hub.chaos.add(Cut(1 << 20), host="cdn", times=1)
+    rest = fake_hub.chaos.add(Status(503), host="cdn", nth=2, times=None)
+    with pytest.raises(TransferBrokenError):
+        library.download("acme/toy", patience=PATIENCE, connections=1)
+    fake_hub.chaos.remove(first)
+    fake_hub.chaos.remove(rest)
+    fake_hub.log.clear()
+    (unfinished,) = library.unfinished_downloads()
+    assert unfinished.held_bytes >= 1 << 20
+    return unfinished.held_bytes
+
+
+@pytest.mark.usefixtures("toy")
+class TestACacheThatIsDamaged:
+    def test_what_an_earlier_run_has_fetched_is_not_lost_for_it(
+        self, library: ModelLibrary, fake_hub: FakeHub, blobs: Path
+    ) -> None:
+        held_bytes = leave_a_part(library, fake_hub)
+        (blobs / KEY).write_bytes(b"x" + DATA[1:])
+        library.download("acme/toy", patience=PATIENCE, connections=1)
+        assert fake_hub.log.bytes_sent("cdn") < SIZE - held_bytes + 10_000
+        assert (blobs / KEY).read_bytes() == b"x" + DATA[1:]
+
+    def test_it_is_told_and_counted_as_fetched(self, library: ModelLibrary, blobs: Path) -> None:
+        (blobs / KEY).write_bytes(b"x" + DATA[1:])
+        seen: list[Progress] = []
+        report = library.download("acme/toy", patience=PATIENCE, progress=seen.append)
+        (file,) = report.files
+        assert file.state is FileState.MISSING
+        assert (report.bytes_fetched, report.bytes_reused) == (len(DATA), 0)
+        assert all(one.bytes_done <= one.bytes_total for one in seen)
+
+
+class TestFilesOfTheCache:
+    def test_a_kill_while_one_is_taken_over_does_not_let_it_be_written_to(
+        self, library: ModelLibrary, fake_hub: FakeHub, tmp_path: Path
+    ) -> None:
+        text = b"a small text\n"
+        repo = fake_hub.add(FakeRepo("acme/small", {"a.safetensors": DATA, "a.txt": text}))
+        theirs = tmp_path / "theirs"
+        theirs.write_bytes(b"A SMALL TEXT\n")
+        shelf = Shelf(library.path)
+        key = f"git-{repo.head.files['a.txt'].oid}"
+        shelf.folder.mkdir(parents=True)
+        os.link(theirs, shelf.slot(key).part)
+        library.download("acme/small", patience=PATIENCE)
+        assert theirs.read_bytes() == b"A SMALL TEXT\n"
+
+    def test_one_that_was_taken_over_can_be_given_up(
+        self, library: ModelLibrary, fake_hub: FakeHub, blobs: Path
+    ) -> None:
+        files = {"a.safetensors": DATA, "b.safetensors": OTHER}
+        fake_hub.add(FakeRepo("acme/toy", files))
+        (blobs / KEY).write_bytes(DATA)
+        rule = fake_hub.chaos.add(Status(503), host="cdn", times=None)
+        with pytest.raises(TransferBrokenError):
+            library.download("acme/toy", patience=PATIENCE)
+        fake_hub.chaos.remove(rule)
+        assert [one.held_bytes for one in library.unfinished_downloads()] == [len(DATA)]
+        library.discard_downloads("acme/toy")
+        assert not (library.path / "staging" / "downloads").exists()
+        assert (blobs / KEY).read_bytes() == DATA
