@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from modelcellar import ModelLibrary
 from modelcellar.config import Settings
 from modelcellar.download_records import FileState
-from modelcellar.downloads.shelf import Shelf
-from modelcellar.errors import TransferBrokenError
+from modelcellar.downloads.shelf import Note, Shelf
+from modelcellar.errors import LibraryBusyError, TransferBrokenError
 from modelcellar.reports import Progress
 from tests.support.downloads import QUICK, download_settings
 from tests.support.fake_hub import Cut, FakeHub, FakeRepo, Status
@@ -113,3 +114,35 @@ class TestFilesOfTheCache:
         library.discard_downloads("acme/toy")
         assert not (library.path / "staging" / "downloads").exists()
         assert (blobs / KEY).read_bytes() == DATA
+
+
+class TestWhatAnotherProcessIsAt:
+    """Locks are those of files: a second shelf in the same process is as one in another."""
+
+    def test_it_is_told_of_and_not_given_up(
+        self, library: ModelLibrary, fake_hub: FakeHub, settings: Settings
+    ) -> None:
+        fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+        leave_a_part(library, fake_hub)
+        with closing(Shelf(settings.library)) as theirs:
+            assert theirs.claim(KEY)
+            (unfinished,) = library.unfinished_downloads()
+            assert unfinished.is_under_way
+            with pytest.raises(LibraryBusyError, match="another process is downloading acme/toy"):
+                library.discard_downloads("acme/toy")
+        (unfinished,) = library.unfinished_downloads()
+        assert not unfinished.is_under_way
+        assert library.discard_downloads("acme/toy") == (unfinished,)
+
+
+def test_an_address_is_given_up_as_it_was_written(library: ModelLibrary) -> None:
+    """What may be a secret in it was never written down."""
+    with closing(Shelf(library.path)) as shelf:
+        assert shelf.claim(KEY)
+        shown = "https://example.org/a.bin"
+        note = Note(KEY, shown, (), "web", shown, "a.bin", SIZE, "2026-01-01T00:00:00Z")
+        shelf.write_note(note)
+        shelf.open(KEY, SIZE).close()
+    (found,) = library.discard_downloads("https://example.org/a.bin?signature=secret")
+    assert found.target == "https://example.org/a.bin"
+    assert not (library.path / "staging" / "downloads").exists()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelcellar.download_records import DownloadReport, FetchedFile, FileState
+from modelcellar.network.http import display_url
 from modelcellar.records import ModelType
 from modelcellar.reports import ImportStatus
 from modelcellar_cli.boundary import ExitCode
@@ -270,6 +271,7 @@ def _discard(options: Options, target: str) -> ExitCode:
         what = f"{counted(one.files, 'file')}, {human_size(one.held_bytes)}"
         talk(options, f"discarded what was here of {show_text(one.target)}: {what}")
     if not found:
-        talk(options, f"nothing unfinished is here of {show_text(target)}")
+        shown = show_text(display_url(target) if "://" in target else target)
+        talk(options, f"nothing unfinished is here of {shown}")
         talk(options, "  What there is: cellar status")
     return ExitCode.DONE if found else ExitCode.NOT_FOUND

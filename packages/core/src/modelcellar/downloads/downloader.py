@@ -19,10 +19,10 @@ from modelcellar.downloads.publishing import publish
 from modelcellar.downloads.shelf import PIECE_BYTES, Note, Shelf
 from modelcellar.downloads.small import SmallFiles
 from modelcellar.downloads.targets import Target, parse_target
+from modelcellar.downloads.unfinished import shown_target
 from modelcellar.errors import SourceRefusedError
 from modelcellar.hosts import Hosts, open_hosts
 from modelcellar.io.drives import get_drive
-from modelcellar.network.http import display_url
 from modelcellar.network.throttling import Wait
 from modelcellar.origins import WEB
 from modelcellar.records import DriveKind, ModelType
@@ -294,11 +294,6 @@ class _Watch:
                 bytes_before=self._before_bytes,
             )
         )
-
-
-def shown_target(text: str) -> str:
-    """What the user gave, without what in an address may be a secret."""
-    return display_url(text) if "://" in text else text
 
 
 def place_of(remote: Remote) -> str:
