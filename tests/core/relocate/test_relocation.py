@@ -575,3 +575,30 @@ def test_errors_are_ours(root: Path, settings: Settings, tmp_path: Path) -> None
     with pytest.raises((CellarError, OSError)):
         relocate(root, blocked, settings)
     assert open_at(root, settings).totals()[0] == 3
+
+
+@pytest.mark.parametrize("name", ["0123.part", "0123.file"])
+def test_unfinished_downloads_are_not_deleted_with_the_old_folder(
+    name: str, root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """What has come of them may be days of waiting, and is nowhere else."""
+    part = root / "staging" / "downloads" / name
+    part.parent.mkdir()
+    part.write_bytes(b"days of waiting")
+    options = RelocateOptions(copy=True, delete_old=True)
+    report = relocate(root, tmp_path / "new", settings, options)
+    assert report.switched
+    assert report.old_is_kept
+    assert "staging/downloads" in report.left
+    assert part.read_bytes() == b"days of waiting"
+
+
+def test_locks_of_downloads_that_are_over_are_no_downloads(
+    root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    lock = root / "staging" / "downloads" / "0123.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    options = RelocateOptions(copy=True, delete_old=True)
+    report = relocate(root, tmp_path / "new", settings, options)
+    assert (report.left, report.old_is_kept) == ((), False)
