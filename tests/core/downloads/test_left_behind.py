@@ -1,5 +1,6 @@
 """What other programs and earlier runs have left: it is used, or kept, and never harmed."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -146,3 +147,44 @@ def test_an_address_is_given_up_as_it_was_written(library: ModelLibrary) -> None
     (found,) = library.discard_downloads("https://example.org/a.bin?signature=secret")
     assert found.target == "https://example.org/a.bin"
     assert not (library.path / "staging" / "downloads").exists()
+
+
+class TestALibraryThatCanOnlyBeRead:
+    @pytest.fixture(autouse=True)
+    def _read_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(shelf: Shelf, key: str) -> bool:
+            raise OSError(errno.EROFS, "Read-only file system", str(shelf.slot(key).lock))
+
+        self.refuse = lambda: monkeypatch.setattr(Shelf, "claim", refuse)
+
+    def test_its_unfinished_downloads_are_told_of(
+        self, library: ModelLibrary, fake_hub: FakeHub
+    ) -> None:
+        fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+        leave_a_part(library, fake_hub)
+        self.refuse()
+        assert [one.target for one in library.unfinished_downloads()] == ["acme/toy"]
+        report = library.download("acme/toy", dry_run=True)
+        assert [one.state for one in report.files] == [FileState.MISSING]
+
+
+class TestAKillAtTheVeryEnd:
+    def test_before_the_file_is_protected(
+        self, library: ModelLibrary, fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It has its last name by then: a part that can only be read could not be gone on with."""
+        fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("modelcellar.downloads.shelf.chmod", die)
+            with pytest.raises(KeyboardInterrupt):
+                library.download("acme/toy", patience=PATIENCE)
+        assert not list((library.path / "staging" / "downloads").glob("*.part"))
+        fake_hub.log.clear()
+        (model,) = library.download("acme/toy", patience=PATIENCE).models
+        assert not fake_hub.log.of("cdn")
+        content = library.path / "models" / model.id / "toy.safetensors"
+        assert content.stat().st_mode & 0o777 == 0o444

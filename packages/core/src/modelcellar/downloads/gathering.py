@@ -134,6 +134,8 @@ class Gatherer:
         hashed, ranges = await asyncio.to_thread(_read, one.source, one.file.path)
         if not await asyncio.to_thread(_is_right, one.file, one.source, hashed):
             return False
+        if one.state is FileState.STAGED:
+            self.shelf.protect(one.file.key)  # whoever made it may have been killed before
         self.found[one.file.key] = Gathered(one, one.source, hashed, ranges)
         return True
 
@@ -185,9 +187,7 @@ class Gatherer:
                 f"{one.file.path} is fetched"
             )
             return False
-        slot.record.unlink(missing_ok=True)
-        slot.taken.replace(slot.part)
-        source = self.shelf.finish(one.file.key)
+        source = self.shelf.finish(one.file.key, slot.taken)
         self.found[one.file.key] = Gathered(one, source, *hashed)
         return True
 

@@ -6,6 +6,7 @@ it is for people, ``<key>.taken`` is somebody's file while it is looked at wheth
 The key is the digest, so that it does not matter which address the bytes come from.
 """
 
+import errno
 import json
 import logging
 import os
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 PIECE_BYTES = 16 << 20
 """One connection fetches such a piece from its beginning to its end; how far it is is on record."""
+_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _MAX_NOTE_BYTES = 64 << 10
 
 
@@ -143,9 +145,10 @@ class Shelf:
         return ArrivingFile(slot.part, slot.record, size_bytes, piece_bytes=self.piece_bytes)
 
     def held_bytes(self, key: str, size_bytes: int) -> int:
-        """How many bytes of a content an earlier run has left; 0 where others work on it."""
+        """How many bytes of a content an earlier run has left; 0 where others work on it, or nobody
+        can, since the library can only be read."""
         slot = self.slot(key)
-        if not (slot.part.exists() and slot.record.exists()) or not self.claim(key):
+        if not (slot.part.exists() and slot.record.exists()) or not self._may_claim(key):
             return 0
         arriving = self.open(key, size_bytes)
         try:
@@ -153,16 +156,36 @@ class Shelf:
         finally:
             arriving.close()
 
-    def finish(self, key: str) -> Path:
-        """Call a claimed content complete and proved; where it is now."""
+    def _may_claim(self, key: str) -> bool:
+        try:
+            return self.claim(key)
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+            return False
+
+    def finish(self, key: str, came: Path | None = None) -> Path:
+        """Call a claimed content complete and proved; where it is now.
+
+        ``came`` is where all of it is, by default in its part.
+        """
         slot = self.slot(key)
-        # It gets a second name soon, and files with several are not write-protected then. One that
-        # has several already is somebody else's as well.
-        if slot.part.lstat().st_nlink == 1:
-            chmod(slot.part, 0o444)
-        slot.part.replace(slot.done)
-        slot.record.unlink(missing_ok=True)
+        # Protected under its last name: a part that can only be read nobody could go on with.
+        (came or slot.part).replace(slot.done)
+        self.protect(key)
+        for path in (slot.record, slot.part):
+            path.unlink(missing_ok=True)
         return slot.done
+
+    def protect(self, key: str) -> None:
+        """Let nobody write to a complete content.
+
+        It gets a second name soon, and files with several are not write-protected then. One that
+        has several already is somebody else's as well.
+        """
+        done = self.slot(key).done
+        if done.lstat().st_nlink == 1:
+            chmod(done, 0o444)
 
     def drop(self, key: str) -> None:
         """Forget a claimed content, and let go of it."""

@@ -1,5 +1,6 @@
 """Downloads that were begun and are not finished: told of, and given up if the user says so."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -11,6 +12,8 @@ from modelcellar.errors import LibraryBusyError
 from modelcellar.network.http import display_url
 
 __all__ = ["discard", "shown_target", "unfinished"]
+
+log = logging.getLogger(__name__)
 
 
 def shown_target(text: str) -> str:
@@ -78,6 +81,10 @@ def _held_bytes(note: Note, shelf: Shelf) -> int | None:
     """How much of a content is here; ``None`` while another process is at it."""
     if shelf.slot(note.key).done.exists():
         return note.size_bytes
-    if not shelf.claim(note.key):
-        return None
-    return shelf.held_bytes(note.key, note.size_bytes)
+    try:
+        is_ours = shelf.claim(note.key)
+        return shelf.held_bytes(note.key, note.size_bytes) if is_ours else None
+    except OSError as error:
+        # The library can only be read, or its disk fails: that is told of elsewhere.
+        log.debug("%s: %s", note.key, error)
+        return 0
