@@ -6,12 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from modelcellar.config import Settings
 from modelcellar.doctor.findings import Status
+from modelcellar.downloads.shelf import Note, Shelf
+from modelcellar.journal import timestamp
 from modelcellar.library import ModelLibrary
 from modelcellar.store import Store
 from tests.support.doctor import Doctor
@@ -117,3 +120,28 @@ def test_an_entry_of_a_newer_version_stays(doctor: Doctor) -> None:
     assert (finding.status, finding.mend) == (Status.WARNING, None)
     doctor.mend()
     assert entry.exists()
+
+
+@pytest.mark.parametrize(("age_days", "status"), [(1, Status.OK), (31, Status.WARNING)])
+def test_an_unfinished_download_is_told_of_and_left_alone(
+    doctor: Doctor, age_days: int, status: Status
+) -> None:
+    shelf = Shelf(doctor.root)
+    key = "a" * 64
+    assert shelf.claim(key)
+    began_at = timestamp(datetime.now(UTC) - timedelta(days=age_days))
+    shelf.write_note(
+        Note(key, "acme/toy", (), "huggingface", "acme/toy", "a.gguf", 1_000, began_at)
+    )
+    shelf.open(key, 1_000).close()
+    shelf.close()
+    before = tree(doctor.root / "staging")
+    finding = doctor.one("downloads")
+    assert finding.status is status
+    assert finding.items == ("acme/toy",) * (status is Status.WARNING)
+    assert "1 download unfinished" in finding.summary
+    assert tree(doctor.root / "staging") == before
+    # What tidies after dead processes leaves it alone as well.
+    with Store(doctor.root, lock_timeout_s=1.0).change():
+        pass
+    assert tree(doctor.root / "staging") == before

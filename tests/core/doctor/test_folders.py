@@ -14,7 +14,17 @@ from tests.support.doctor import Doctor
 from tests.support.filesystems import MIB, Mounts
 
 SKIPPED = {
-    *("folders", "permissions", "manifests", "content", "modes", "unlisted", "staging", "trash"),
+    *(
+        "folders",
+        "permissions",
+        "manifests",
+        "content",
+        "modes",
+        "unlisted",
+        "staging",
+        "downloads",
+        "trash",
+    ),
     *("journal", "catalog", "links", "space", "drive"),
 }
 

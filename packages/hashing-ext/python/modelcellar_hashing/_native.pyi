@@ -66,14 +66,11 @@ class ArrivingFile:
     call anything, several at once.
 
     A small record beside the file counts the bytes of each piece that are written, so that a
-    killed process loses nothing but what it had not written yet. After a power cut the record
-    promises what :meth:`sync` has brought to the disk.
+    killed process loses nothing but what it had not written yet; after a power cut, those that
+    :meth:`sync` has brought to the disk. That one process at a time opens it is for the caller.
 
-    That only one process opens the same file at a time is for the caller to see to.
-
-    Every method but :meth:`close` raises ``ValueError`` when the file was closed, and the
-    ``OSError`` of an earlier failure, after which it is of no use any more: opened again, it goes
-    on.
+    Every method but :meth:`close` raises ``ValueError`` after that, and the ``OSError`` of an
+    earlier failure: opened again, the file goes on.
     """
 
     def __new__(
@@ -88,19 +85,16 @@ class ArrivingFile:
         """Take up the file at ``path`` and its ``record``, or begin anew.
 
         What is there goes on if both are regular files, the record is whole, and both are of
-        ``size_bytes``. Anything else is removed (as a name: other hard links keep their content),
-        and the file is created for its owner alone, with its space reserved where the file system
-        can do that.
+        ``size_bytes``. Anything else is removed (as a name), and the file is created for its owner
+        alone, with its space reserved where the file system can do that.
 
         Args:
             path: the data file, of its whole size from the beginning.
             record: a name for the record, 64 bytes and 16 for each piece.
             size_bytes: of the whole file, at most 2**63 - 1.
-            piece_bytes: the file is cut into pieces of this size, at most 2**20 of them; a file
-                that goes on keeps those that it was begun with.
+            piece_bytes: of each piece, at most 2**20 of them; a file that goes on keeps its own.
             boot_id: which run of the operating system this is, for tests; by default what Linux
-                says. With the one that the record was written in, all bytes that were written
-                count, with another, or an empty one, those that were synced.
+                says. After another, or an empty one, only bytes that were synced count.
 
         Raises:
             ValueError: no piece, or too many.
@@ -124,10 +118,7 @@ class ArrivingFile:
     def hashed_bytes(self) -> int:
         """Bytes that were hashed, from the beginning of the file."""
     def missing(self) -> list[tuple[int, int]]:
-        """What is neither written nor queued: the ``(start, end)`` of what each piece still lacks.
-
-        Ascending; also where two touch, they are two.
-        """
+        """What is neither written nor queued: ``(start, end)`` of each piece that lacks some."""
 
     def hash(self, ranges: Sequence[tuple[int, int]] = ()) -> None:
         """Begin to hash, from the first byte; before this call nothing is hashed.
@@ -168,8 +159,8 @@ class ArrivingFile:
     def finish(self) -> FileDigests:
         """Wait until all is written and hashed; the digests. Begins to hash if nobody did.
 
-        The file and its record stay where they are; the disk may not have all of the file yet.
-        May be called again. Ctrl-C is answered within 200 ms, and nothing is lost by it.
+        The file and its record stay; the disk may not have all of the file yet. Ctrl-C is answered
+        within 200 ms, and nothing is lost by it.
 
         Raises:
             ValueError: some of the file is missing.
@@ -184,11 +175,10 @@ class ArrivingFile:
         """
 
     def close(self) -> None:
-        """Write what is queued and stop; calls after it raise ``ValueError``. May be called again.
+        """Write what is queued and stop. May be called again; also done when the object goes.
 
-        Also done when the object goes. Bytes that cannot be written count as not written, and are
-        told by :meth:`missing` of the next run. Ctrl-C is answered within 200 ms; the rest of the
-        queue is then written by itself.
+        Bytes that cannot be written are :meth:`missing` in the next run. Ctrl-C is answered within
+        200 ms; the rest of the queue is then written by itself.
         """
 
 def copy_with_hashing(

@@ -8,15 +8,17 @@ from pathlib import Path
 from modelcellar import journal, naming
 from modelcellar.doctor.findings import Finding, Status, counted, named
 from modelcellar.doctor.patient import Patient
+from modelcellar.downloads.shelf import Shelf
 from modelcellar.errors import LibraryBusyError, LibraryFormatError
 from modelcellar.io.locking import try_lock
 from modelcellar.io.trees import tree_bytes
 from modelcellar.layout import DOWNLOADS
 from modelcellar.store import Store
 
-__all__ = ["check_journal", "check_staging", "check_trash"]
+__all__ = ["check_downloads", "check_journal", "check_staging", "check_trash"]
 
 OLD_TRASH = timedelta(days=30)
+OLD_DOWNLOADS = timedelta(days=30)
 
 
 def check_staging(patient: Patient) -> Iterator[Finding]:
@@ -49,6 +51,26 @@ def check_staging(patient: Patient) -> Iterator[Finding]:
             tuple(dead),
             lambda: _recover(patient),
         )
+
+
+def check_downloads(patient: Patient) -> Iterator[Finding]:
+    """Downloads that were begun and not finished, and the space that they hold."""
+    folder = patient.root / "staging" / DOWNLOADS
+    notes = list(Shelf(patient.root).notes())
+    if not notes:
+        yield Finding("downloads", Status.OK, "no download is unfinished")
+        return
+    targets = tuple(sorted({naming.display(note.target) for note in notes}))
+    text = (
+        f"{counted(len(targets), 'download')} unfinished, with {tree_bytes(folder):,} bytes of "
+        f"space: {named(targets)}"
+    )
+    oldest = min(note.began_at for note in notes)
+    if oldest > journal.timestamp(patient.now - OLD_DOWNLOADS):
+        yield Finding("downloads", Status.OK, f"{text}; cellar status tells more")
+        return
+    fix = "Go on with it, or get the space back: cellar download TARGET --discard."
+    yield Finding("downloads", Status.WARNING, f"{text}, the oldest of {oldest[:10]}", fix, targets)
 
 
 def check_trash(patient: Patient) -> Iterator[Finding]:

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from modelcellar import naming
 from modelcellar.config import Settings
-from modelcellar.doctor.books import check_journal, check_staging, check_trash
+from modelcellar.doctor.books import (
+    check_downloads,
+    check_journal,
+    check_staging,
+    check_trash,
+)
 from modelcellar.doctor.catalog import check_catalog
 from modelcellar.doctor.contents import (
     check_content,
@@ -36,6 +41,7 @@ _OF_THE_FOLDER: Sequence[tuple[str, _Check]] = (
     ("modes", check_modes),
     ("unlisted", check_unlisted),
     ("staging", check_staging),
+    ("downloads", check_downloads),
     ("trash", check_trash),
     ("journal", check_journal),
     ("catalog", check_catalog),

@@ -9,8 +9,8 @@ __all__ = ["Connections"]
 LOOK_S = 1.0
 GAIN = 1.15
 """Twice as many connections are kept only if they bring so much more."""
-SPAN_S = 4.0
-FIRST_SPAN_BYTES = 64 << 20
+SPAN_S = 3.0
+FIRST_SPAN_BYTES = 16 << 20
 MOST_SPAN_BYTES = 1 << 30
 
 
@@ -30,6 +30,7 @@ class Connections:
     _before: tuple[float, int] | None = None
     _is_settled: bool = False
     _last_rate: float = 0.0
+    """Bytes a second, of all connections together."""
 
     def __post_init__(self) -> None:
         if self.fixed:
@@ -42,9 +43,11 @@ class Connections:
             self._before = (now, fetched_bytes)
             return
         began, had = self._before
+        rate = (fetched_bytes - had) / max(now - began, 1e-3)
         if now - began < LOOK_S:
+            if not self._rate:
+                self._last_rate = rate  # the first guess, so that the next span has a fitting size
             return
-        rate = (fetched_bytes - had) / (now - began)
         self._before = (now, fetched_bytes)
         self._last_rate = rate
         if self.fixed or self._is_settled:
@@ -61,6 +64,5 @@ class Connections:
     def share(self, unclaimed_bytes: int) -> int:
         """How many bytes the next connection takes on: some seconds' worth, and no more than its
         part of what is left, so that all end at about the same time."""
-        seconds = self._last_rate / self.allowed * SPAN_S
-        wanted = max(int(seconds), FIRST_SPAN_BYTES if not self._last_rate else 1)
+        wanted = max(int(self._last_rate / self.allowed * SPAN_S), FIRST_SPAN_BYTES)
         return max(1, min(wanted, MOST_SPAN_BYTES, -(-unclaimed_bytes // self.allowed)))

@@ -199,5 +199,6 @@ class Fetcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for transfer in (*self._open, *self._done.values()):
+        failed = [one for one in self._done.values() if one.error is not None]
+        for transfer in (*self._open, *failed):
             await asyncio.to_thread(transfer.arriving.close)

@@ -30,6 +30,7 @@ from modelcellar.remotes import RemoteFile
 __all__ = ["Gathered", "Gatherer"]
 
 LOOK_S = 0.5
+MOST_LOOKS = 5
 AT_ONCE = 200
 """So many files are locked at the same time; each lock is an open file."""
 _Ranges = tuple[tuple[int, int], ...]
@@ -81,7 +82,7 @@ class Gatherer:
 
     def find_again(self, one: Planned) -> Path | None:
         """Where a gathered file is now, if another process has taken it into the library."""
-        (again,) = self._look_again([one])
+        (again,) = self._look_again([one.file])
         return again.source if again.state is FileState.LIBRARY else None
 
     async def _gather(self, waiting: Sequence[Planned]) -> None:
@@ -90,10 +91,10 @@ class Gatherer:
         while waiting:
             mine = [one for one in waiting if self.shelf.claim(one.file.key)]
             others = [one for one in waiting if one not in mine]
-            await self._bring(self._look_again(mine))
+            await self._bring(self._look_again([one.file for one in mine]))
             for one in mine:
                 self.shelf.release(one.file.key)
-            for one in self._look_again(others):
+            for one in self._look_again([one.file for one in others]):
                 if one.state in (FileState.LIBRARY, FileState.STAGED):
                     await self._use(one)
             waiting = [one for one in others if one.file.key not in self.found]
@@ -112,12 +113,11 @@ class Gatherer:
             return found
         return replace(found, planned=replace(found.planned, file=one.file), fetched_bytes=0)
 
-    def _look_again(self, ones: Sequence[Planned]) -> list[Planned]:
+    def _look_again(self, files: Sequence[RemoteFile]) -> list[Planned]:
         """Others may have been done with them since they were looked at first."""
-        if not ones:
+        if not files:
             return []
         self.books.refresh()
-        files = [one.file for one in ones]
         return plan(files, books=self.books, shelf=self.shelf, cache=self.cache)
 
     # --- what is there ---
@@ -127,17 +127,24 @@ class Gatherer:
 
         A power cut may have taken bytes of what was never made durable.
         """
-        assert one.source is not None
-        if one.record is not None:
-            self.found[one.file.key] = Gathered(one, one.source, *_known(one.source, one.record))
+        for _ in range(MOST_LOOKS):
+            if one.source is None:
+                return False
+            try:
+                gathered = await asyncio.to_thread(_proved, one)
+            except OSError as error:
+                # Another process takes it into the library at this moment.
+                if error.errno not in (errno.ENOENT, errno.ESTALE):
+                    raise
+                (one,) = self._look_again([one.file])
+                continue
+            if gathered is None:
+                return False
+            if one.state is FileState.STAGED:
+                self.shelf.protect(one.file.key)  # whoever made it may have been killed before
+            self.found[one.file.key] = gathered
             return True
-        hashed, ranges = await asyncio.to_thread(_read, one.source, one.file.path)
-        if not await asyncio.to_thread(_is_right, one.file, one.source, hashed):
-            return False
-        if one.state is FileState.STAGED:
-            self.shelf.protect(one.file.key)  # whoever made it may have been killed before
-        self.found[one.file.key] = Gathered(one, one.source, hashed, ranges)
-        return True
+        return False
 
     async def _bring(self, ones: Sequence[Planned]) -> None:
         missing: list[Planned] = []
@@ -148,7 +155,7 @@ class Gatherer:
                 is_here = one.source is not None and await self._use(one)
             if not is_here:
                 if one.state is FileState.STAGED:
-                    self.shelf.slot(one.file.key).done.unlink()
+                    self.shelf.slot(one.file.key).done.unlink(missing_ok=True)
                 missing.append(self._as_missing(one))
         await self._fetch(missing)
 
@@ -274,6 +281,16 @@ def _bring_in(library: Path, source: Path, part: Path, name: str) -> tuple[Hashe
             raise copied from None
         return copied, ranges
     return _read(part, name)
+
+
+def _proved(one: Planned) -> Gathered | None:
+    """A file that is there, with its digests; ``None`` if it is not what is published."""
+    source = one.source
+    assert source is not None
+    if one.record is not None:
+        return Gathered(one, source, *_known(source, one.record))
+    hashed, ranges = _read(source, one.file.path)
+    return Gathered(one, source, hashed, ranges) if _is_right(one.file, source, hashed) else None
 
 
 def _read(path: Path, name: str) -> tuple[HashedFile, _Ranges]:

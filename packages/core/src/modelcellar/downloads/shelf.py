@@ -184,8 +184,9 @@ class Shelf:
         has several already is somebody else's as well.
         """
         done = self.slot(key).done
-        if done.lstat().st_nlink == 1:
-            chmod(done, 0o444)
+        with suppress(FileNotFoundError):  # another process has just taken it into the library
+            if done.lstat().st_nlink == 1:
+                chmod(done, 0o444)
 
     def drop(self, key: str) -> None:
         """Forget a claimed content, and let go of it."""

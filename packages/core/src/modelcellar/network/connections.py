@@ -13,6 +13,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from modelcellar.network.dialing import dial
 from modelcellar.network.exchanges import ExchangeError, Reason
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ class Connections:
         host = url.raw_host.decode("ascii")
         # Plain http is for this machine only, and no proxy needs to see what passes there.
         if url.scheme == "http":
-            return HTTPConnection(host, url.port or 80, timeout=timeout_s)
+            return _dialled(HTTPConnection(host, url.port or 80, timeout=timeout_s))
         port, trust = url.port or 443, self._context()
         proxy = _proxy_for(host)
         if not proxy:
-            return HTTPSConnection(host, port, timeout=timeout_s, context=trust)
+            return _dialled(HTTPSConnection(host, port, timeout=timeout_s, context=trust))
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         if parts.scheme != "http" or not parts.hostname:
             cause = "bytes come through a proxy of the kind http:// only, and another one is set"
@@ -88,7 +89,7 @@ class Connections:
             parts.hostname, parts.port or 80, timeout=timeout_s, context=trust
         )
         connection.set_tunnel(host, port, _proxy_headers(parts.username, parts.password))
-        return connection
+        return _dialled(connection)
 
     def close(self) -> None:
         """Close what is idle, and from now on what is given back."""
@@ -108,6 +109,13 @@ class Connections:
                 self._trust.set_alpn_protocols(["http/1.1"])
                 self._is_prepared = True
             return self._trust
+
+
+def _dialled(connection: "HTTPConnection") -> "HTTPConnection":
+    """One that is not held up by an address that does not answer; the standard library tries one
+    after the other, and has no public way to change that."""
+    connection._create_connection = dial  # type: ignore[attr-defined]
+    return connection
 
 
 def _has_news(connection: "HTTPConnection") -> bool:
