@@ -1,6 +1,7 @@
 """One download from its name to models of the library: plan, fetch, prove, assemble, publish."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -155,6 +156,10 @@ class Downloader:
             self._require_room(planned)
         except SourceRefusedError as error:
             self._note(f"it would be refused: {error.message}")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._note(f"it would be refused: {error.strerror}")
 
     def _gatherer(
         self,

@@ -266,7 +266,8 @@ def _failure(ones: Sequence[Planned], transfers: dict[str, Transfer]) -> CellarE
         return TransferBrokenError("not all files came", "Run the same command again.")
     first = errors[0]
     if len(errors) > 1 and isinstance(first, CellarError):
-        first.message += f" (and {len(errors) - 1} more files failed)"
+        more = len(errors) - 1
+        first.message += f" (and {more:,} more {'file' if more == 1 else 'files'} failed)"
     return first
 
 
