@@ -1,5 +1,6 @@
 """``cellar download``: bring models from the Hub, Civitai or an address into the library."""
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,9 @@ def _show_results(options: Options, report: DownloadReport) -> None:
     emit_lines([line for line in (counts(report.results), _totals(report)) if line])
     if any(result.status is ImportStatus.IMPORTED for result in report.results):
         talk(options, "Take it back: cellar undo    Find a model: cellar search WORDS")
+    if any(result.status is ImportStatus.REFUSED for result in report.results):
+        command = shlex.join(["cellar", "download", report.target, "--discard"])
+        talk(options, f"What was refused is kept. To give it up: {show_text(command)}")
     if any(file.error is not None for file in report.files):
         talk(options, "What has come is kept: run the same command to go on.")
 
