@@ -15,6 +15,7 @@ from modelcellar.config import Settings
 from modelcellar.download_records import FileState
 from modelcellar.downloads.shelf import Note, Shelf
 from modelcellar.errors import LibraryBusyError, TransferBrokenError
+from modelcellar.records import ModelType
 from modelcellar.reports import Progress
 from tests.support.downloads import QUICK, download_settings
 from tests.support.fake_hub import Cut, FakeHub, FakeRepo, Status
@@ -147,6 +148,20 @@ def test_an_address_is_given_up_as_it_was_written(library: ModelLibrary) -> None
     (found,) = library.discard_downloads("https://example.org/a.bin?signature=secret")
     assert found.target == "https://example.org/a.bin"
     assert not (library.path / "staging" / "downloads").exists()
+
+
+def test_the_command_that_goes_on_is_told_with_all_that_was_said(
+    library: ModelLibrary, fake_hub: FakeHub
+) -> None:
+    fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+    fake_hub.chaos.add(Cut(1 << 20), host="cdn", times=1)
+    fake_hub.chaos.add(Status(503), host="cdn", nth=2, times=None)
+    with pytest.raises(TransferBrokenError):
+        library.download(
+            "acme/toy", ["*.safetensors"], name="mine", model_type=ModelType.LORA, patience=PATIENCE
+        )
+    (unfinished,) = library.unfinished_downloads()
+    assert unfinished.arguments == ("*.safetensors", "--name", "mine", "--type", "lora")
 
 
 class TestALibraryThatCanOnlyBeRead:

@@ -56,8 +56,9 @@ class DownloadOptions:
     piece_bytes: int = PIECE_BYTES
 
     def arguments(self) -> tuple[str, ...]:
-        """What after the target makes the command ask for the same files."""
+        """What after the target makes the command ask for the same, and call it the same."""
         given = [("--revision", self.revision), ("--sha256", self.sha256)]
+        given += [("--name", self.name), ("--type", self.model_type)]
         given += [("--include", one) for one in self.include]
         given += [("--exclude", one) for one in self.exclude]
         told = (word for name, value in given if value is not None for word in (name, value))
