@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -148,6 +149,26 @@ def test_an_address_is_given_up_as_it_was_written(library: ModelLibrary) -> None
     (found,) = library.discard_downloads("https://example.org/a.bin?signature=secret")
     assert found.target == "https://example.org/a.bin"
     assert not (library.path / "staging" / "downloads").exists()
+
+
+def test_a_file_of_the_library_that_its_owner_has_changed_is_not_published(
+    library: ModelLibrary, fake_hub: FakeHub, blobs: Path
+) -> None:
+    """It came out of the cache as a second name of the same file."""
+    fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+    index = json.dumps({"_class_name": "Toy", "unet": ["diffusers", "U"]}).encode()
+    files = {"model_index.json": index, "unet/u.safetensors": DATA, "unet/v.safetensors": OTHER}
+    fake_hub.add(FakeRepo("acme/pipe", files))
+    (blobs / KEY).write_bytes(DATA)
+    library.download("acme/toy", patience=PATIENCE)
+    with (blobs / KEY).open("r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"changed")
+    report = library.download("acme/pipe", patience=PATIENCE)
+    (model,) = report.models
+    assert (library.path / "models" / model.id / "unet/u.safetensors").read_bytes() == DATA
+    if (blobs / KEY).stat().st_nlink > 1:  # else it was cloned, and nobody can change it
+        assert any("was changed since it came into the library" in one for one in report.notes)
 
 
 def test_the_command_that_goes_on_is_told_with_all_that_was_said(

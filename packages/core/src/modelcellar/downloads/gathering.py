@@ -139,12 +139,21 @@ class Gatherer:
                 (one,) = self._look_again([one.file])
                 continue
             if gathered is None:
+                self._tell_of_change(one)
                 return False
             if one.state is FileState.STAGED:
                 self.shelf.protect(one.file.key)  # whoever made it may have been killed before
             self.found[one.file.key] = gathered
             return True
         return False
+
+    def _tell_of_change(self, one: Planned) -> None:
+        """Somebody has written to a file of the library, through another name of it."""
+        if one.state is FileState.LIBRARY:
+            self.on_note(
+                f"{one.source} was changed since it came into the library; {one.file.path} is "
+                "fetched. To have that model mended: cellar verify, then the same command again"
+            )
 
     async def _bring(self, ones: Sequence[Planned]) -> None:
         missing: list[Planned] = []
@@ -285,10 +294,14 @@ def _bring_in(library: Path, source: Path, part: Path, name: str) -> tuple[Hashe
 
 
 def _proved(one: Planned) -> Gathered | None:
-    """A file that is there, with its digests; ``None`` if it is not what is published."""
+    """A file that is there, with its digests; ``None`` if it is not what is published.
+
+    What the library knows of a file is believed while no other name leads to it: through one that
+    was adopted, or linked out of the Hub's cache, its owner may have written to it.
+    """
     source = one.source
     assert source is not None
-    if one.record is not None:
+    if one.record is not None and source.lstat().st_nlink == 1:
         return Gathered(one, source, *_known(source, one.record))
     hashed, ranges = _read(source, one.file.path)
     return Gathered(one, source, hashed, ranges) if _is_right(one.file, source, hashed) else None
