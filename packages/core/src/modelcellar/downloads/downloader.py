@@ -184,7 +184,7 @@ class Downloader:
         fetcher = Fetcher(shelf, attempts, self._connections(), watch.tick, self._note)
         if remote.provider == WEB:
             fetcher.suspicion = "Check the SHA-256 that was given: the file there has another one."
-        watch.fetched_bytes = fetcher.fetched_bytes
+        watch.fetched = fetcher.fetched
         small = SmallFiles(
             hosts.network, shelf, remote.authorization, wanted.bucket, watch.add_small
         )
@@ -264,16 +264,21 @@ class Downloader:
 
 
 class _Watch:
-    """Counts what is there and what comes, for progress: the rate is of what comes alone."""
+    """Counts what is there and what comes, for progress: the rate is of what comes alone.
+
+    ``fetched`` tells how many files were fetched to their end, and how many bytes came and stay. A
+    content that is wanted under two paths is one file here.
+    """
 
     def __init__(self, planned: Sequence[Planned], tell: Callable[[Progress], object]) -> None:
-        self.fetched_bytes: Callable[[], int] = lambda: 0
+        self.fetched: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._tell = tell
-        self._files = len(planned)
-        self._missing = sum(one.missing_bytes > 0 for one in planned)
-        self._total_bytes = sum(one.size_bytes for one in planned)
-        self._before_bytes = self._total_bytes - sum(one.missing_bytes for one in planned)
-        self._small_bytes = 0
+        wanted = list({one.file.key: one for one in planned}.values())
+        self._files = len(wanted)
+        self._missing = sum(one.missing_bytes > 0 for one in wanted)
+        self._total_bytes = sum(one.size_bytes for one in wanted)
+        self._before_bytes = self._total_bytes - sum(one.missing_bytes for one in wanted)
+        self._small = (0, 0)
 
     def add_missing(self, one: Planned) -> None:
         """A file was thought to be here, and is not."""
@@ -282,14 +287,16 @@ class _Watch:
 
     def add_small(self, size_bytes: int) -> None:
         """A small file came."""
-        self._small_bytes += size_bytes
+        files, before_bytes = self._small
+        self._small = files + 1, before_bytes + size_bytes
         self.tick()
 
     def tick(self) -> None:
         """Tell how far things are."""
-        done_bytes = self._before_bytes + self._small_bytes + self.fetched_bytes()
-        is_all_there = done_bytes >= self._total_bytes
-        files = self._files if is_all_there else self._files - self._missing
+        (small_files, small_bytes), (files, fetched_bytes) = self._small, self.fetched()
+        done_bytes = self._before_bytes + small_bytes + fetched_bytes
+        done = self._files - self._missing + small_files + files
+        files = self._files if done_bytes >= self._total_bytes else min(done, self._files)
         self._tell(
             Progress(
                 "download",
