@@ -171,6 +171,17 @@ def test_a_file_of_the_library_that_its_owner_has_changed_is_not_published(
         assert any("was changed since it came into the library" in one for one in report.notes)
 
 
+def test_a_model_that_was_found_damaged_is_mended(library: ModelLibrary, fake_hub: FakeHub) -> None:
+    fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+    (model,) = library.download("acme/toy", patience=PATIENCE).models
+    path = library.path / "models" / model.id / "toy.safetensors"
+    path.chmod(0o644)
+    path.write_bytes(b"x" + DATA[1:])
+    assert library.verify().ok == 0
+    library.download("acme/toy", patience=PATIENCE)
+    assert path.read_bytes() == DATA
+
+
 def test_the_command_that_goes_on_is_told_with_all_that_was_said(
     library: ModelLibrary, fake_hub: FakeHub
 ) -> None:
