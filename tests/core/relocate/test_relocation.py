@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from modelcellar.config import Settings
+from modelcellar.downloads.shelf import Shelf
 from modelcellar.errors import (
     CellarError,
     LibraryBusyError,
@@ -602,3 +604,14 @@ def test_locks_of_downloads_that_are_over_are_no_downloads(
     options = RelocateOptions(copy=True, delete_old=True)
     report = relocate(root, tmp_path / "new", settings, options)
     assert (report.left, report.old_is_kept) == ((), False)
+
+
+def test_a_library_is_not_renamed_under_a_download(
+    root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    with closing(Shelf(root)) as shelf:
+        assert shelf.claim("0123")
+        with pytest.raises(LibraryBusyError, match="download"):
+            relocate(root, tmp_path / "new", settings)
+    assert (root / "library.json").exists()
+    assert relocate(root, tmp_path / "new", settings).how == "renamed"
