@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -102,6 +103,17 @@ class TestFilesOfTheCache:
         os.link(theirs, shelf.slot(key).part)
         library.download("acme/small", patience=PATIENCE)
         assert theirs.read_bytes() == b"A SMALL TEXT\n"
+
+    @pytest.mark.usefixtures("toy")
+    def test_they_stay_as_they_are(self, library: ModelLibrary, blobs: Path) -> None:
+        (blobs / KEY).write_bytes(DATA)
+        (blobs / KEY).chmod(0o640)
+        os.utime(blobs / KEY, (1_000_000_000, 1_000_000_000))
+        library.download("acme/toy", patience=PATIENCE)
+        library.undo()
+        found = (blobs / KEY).stat()
+        assert (found.st_mode & 0o777, found.st_mtime) == (0o640, 1_000_000_000)
+        assert (blobs / KEY).read_bytes() == DATA
 
     def test_one_that_was_taken_over_can_be_given_up(
         self, library: ModelLibrary, fake_hub: FakeHub, blobs: Path
@@ -235,3 +247,23 @@ class TestAKillAtTheVeryEnd:
         assert not fake_hub.log.of("cdn")
         content = library.path / "models" / model.id / "toy.safetensors"
         assert content.stat().st_mode & 0o777 == 0o444
+
+
+def test_more_unfinished_files_than_may_be_open(library: ModelLibrary) -> None:
+    keys = [f"{number:064x}" for number in range(150)]
+    for key in keys:
+        with closing(Shelf(library.path)) as shelf:
+            assert shelf.claim(key)
+            shelf.open(key, 10).close()
+            note = Note(key, "acme/toy", (), "huggingface", "acme/toy", key, 10, "2026-01-01")
+            shelf.write_note(note)
+            shelf.slot(key).part.replace(shelf.slot(key).done)
+            shelf.slot(key).part.touch()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, before[1]))
+    try:
+        (told,) = library.unfinished_downloads()
+        assert library.discard_downloads("acme/toy") == (told,)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert not (library.path / "staging" / "downloads").exists()

@@ -23,8 +23,14 @@ def shown_target(text: str) -> str:
 
 def unfinished(root: Path) -> tuple[UnfinishedDownload, ...]:
     """The unfinished downloads of the library at ``root``, the oldest first."""
+    found = []
     with closing(Shelf(root)) as shelf:
-        found = [_told(notes, shelf) for notes in _by_command(shelf.notes()).values()]
+        for notes in _by_command(shelf.notes()).values():
+            held = []
+            for note in notes:
+                held.append(_held_bytes(note, shelf))
+                shelf.release(note.key)  # each is an open file, and there may be thousands
+            found.append(_told(notes, held))
     return tuple(sorted(found, key=lambda one: one.began_at))
 
 
@@ -43,13 +49,17 @@ def discard(root: Path, target: str) -> tuple[UnfinishedDownload, ...]:
     found = []
     with closing(Shelf(root)) as shelf:
         wanted = [note for note in shelf.notes() if not names.isdisjoint((note.target, note.place))]
-        mine = [note for note in wanted if shelf.claim(note.key)]
-        for notes in _by_command(mine).values():
-            found.append(_told(notes, shelf))
+        for notes in _by_command(wanted).values():
+            dropped, held = [], []
             for note in notes:
-                shelf.drop(note.key)
+                if shelf.claim(note.key):
+                    held.append(_held_bytes(note, shelf))
+                    shelf.drop(note.key)
+                    dropped.append(note)
+            if dropped:
+                found.append(_told(dropped, held))
         shelf.tidy()
-    if wanted and not mine:
+    if wanted and not found:
         raise LibraryBusyError(
             f"another process is downloading {wanted[0].target}",
             "Stop it there with Ctrl-C, then run this again.",
@@ -64,8 +74,7 @@ def _by_command(notes: Iterable[Note]) -> dict[tuple[str, ...], list[Note]]:
     return found
 
 
-def _told(notes: Sequence[Note], shelf: Shelf) -> UnfinishedDownload:
-    held = [_held_bytes(note, shelf) for note in notes]
+def _told(notes: Sequence[Note], held: Sequence[int | None]) -> UnfinishedDownload:
     return UnfinishedDownload(
         notes[0].target,
         notes[0].arguments,
