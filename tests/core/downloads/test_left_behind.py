@@ -5,20 +5,25 @@ import hashlib
 import json
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from modelcellar import ModelLibrary
 from modelcellar.config import Settings
 from modelcellar.download_records import FileState
+from modelcellar.downloads import downloader
+from modelcellar.downloads.publishing import publish
 from modelcellar.downloads.shelf import Note, Shelf
 from modelcellar.errors import LibraryBusyError, TransferBrokenError
+from modelcellar.io.locking import try_lock
 from modelcellar.records import ModelType
-from modelcellar.reports import Progress
+from modelcellar.reports import ImportStatus, Progress
 from tests.support.downloads import QUICK, download_settings
 from tests.support.fake_hub import Cut, FakeHub, FakeRepo, Status
 from tests.support.models import safetensors_bytes
@@ -267,3 +272,69 @@ def test_more_unfinished_files_than_may_be_open(library: ModelLibrary) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert not (library.path / "staging" / "downloads").exists()
+
+
+@pytest.mark.usefixtures("toy")
+def test_what_was_begun_of_other_content_is_given_up_and_told(
+    library: ModelLibrary, fake_hub: FakeHub
+) -> None:
+    leave_a_part(library, fake_hub)
+    fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": OTHER}))
+    report = library.download("acme/toy", patience=PATIENCE)
+    assert any("was changed at its source" in note for note in report.notes)
+    assert library.unfinished_downloads() == ()
+
+
+@pytest.mark.usefixtures("toy")
+def test_where_files_cannot_have_two_names(
+    library: ModelLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (model,) = library.download("acme/toy", patience=PATIENCE).models
+    assert (library.path / "models" / model.id / "toy.safetensors").read_bytes() == DATA
+    assert not (library.path / "staging" / "downloads").exists()
+
+
+@pytest.mark.usefixtures("toy")
+def test_another_process_publishes_just_before(
+    library: ModelLibrary, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes what came into the library, and nothing of it is left on the shelf."""
+
+    def other() -> None:
+        with ModelLibrary(settings.library, settings=settings) as theirs:
+            assert theirs.download("acme/toy", patience=PATIENCE).models
+
+    def late(*args: Any, **more: Any) -> Any:
+        monkeypatch.setattr(downloader, "publish", publish)
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        return publish(*args, **more)
+
+    monkeypatch.setattr(downloader, "publish", late)
+    report = library.download("acme/toy", patience=PATIENCE)
+    assert [one.status for one in report.results] == [ImportStatus.DUPLICATE]
+
+
+def test_a_lock_whose_file_is_taken_away_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever held it was done, between our opening and our locking it."""
+    real, left = try_lock, [1]
+
+    def lock(path: Path, timeout_s: float) -> Any:
+        held = real(path, timeout_s)
+        if left and left.pop():
+            path.unlink()
+            path.touch()
+        return held
+
+    monkeypatch.setattr("modelcellar.downloads.shelf.try_lock", lock)
+    (tmp_path / "staging").mkdir()
+    with closing(Shelf(tmp_path)) as ours, closing(Shelf(tmp_path)) as theirs:
+        assert ours.claim(KEY)
+        assert not theirs.claim(KEY)
