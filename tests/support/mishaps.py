@@ -11,6 +11,7 @@ from tests.support.fake_hub import (
     Drip,
     Empty,
     FakeHub,
+    FakeRepo,
     Fault,
     FlippedByte,
     GzipAnyway,
@@ -83,7 +84,7 @@ class Mishap:
 
 
 def _event(fake: FakeHub, name: str) -> "_Event":
-    return _Event(fake, name)
+    return _Event(fake, fake.hub.repo("acme/toy"), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +92,19 @@ class _Event:
     """The world changes while a download is under way."""
 
     fake: FakeHub
+    repo: FakeRepo
     name: str
 
     def __call__(self) -> None:
-        repo = self.fake.hub.repo("acme/toy")
         match self.name:
             case "links expire":
                 self.fake.clock.advance(4000.0)
             case "gated":
-                repo.gated = "auto"
+                self.repo.gated = "auto"
             case "main moves":
-                repo.commit({"model.safetensors": b"other weights"})
+                self.repo.commit({"model.safetensors": b"other weights"})
             case "gone":
-                self.fake.hub.remove(repo.repo_id)
+                self.fake.hub.remove(self.repo.repo_id)
 
 
 def _places(offset: st.SearchStrategy[int]) -> st.SearchStrategy[int]:

@@ -58,17 +58,23 @@ def test_a_disk_that_seeks_gets_one_and_the_user_is_obeyed() -> None:
 
 def test_a_connection_takes_on_some_seconds() -> None:
     line = Line(each=40 * MB, limit=40 * MB)
-    connections = Connections(1, clock=lambda: line.now)
+    connections = Connections(2, clock=lambda: line.now)
     assert connections.share(10 << 30) == FIRST_SPAN_BYTES
     line.run(connections, 0.75)
     assert connections.share(10 << 30) == 40 * MB * SPAN_S
     line.run(connections, 5)
+    assert connections.allowed == 1
     assert connections.share(10 << 30) == 40 * MB * SPAN_S
     assert connections.share(5 * MB) == 5 * MB
     line = Line(each=4000 * MB, limit=4000 * MB)
-    connections = Connections(1, clock=lambda: line.now)
+    connections = Connections(2, clock=lambda: line.now)
     line.run(connections, 5)
     assert connections.share(10 << 30) == MOST_SPAN_BYTES
+
+
+def test_the_only_one_takes_all() -> None:
+    assert Connections(1).share(10 << 30) == 10 << 30
+    assert Connections(1, fixed=True).share(0) == 1
 
 
 def test_the_last_bytes_are_shared() -> None:

@@ -64,5 +64,7 @@ class Connections:
     def share(self, unclaimed_bytes: int) -> int:
         """How many bytes the next connection takes on: some seconds' worth, and no more than its
         part of what is left, so that all end at about the same time."""
+        if self.most == 1:
+            return max(1, unclaimed_bytes)  # nobody waits for a part of it
         wanted = max(int(self._last_rate / self.allowed * SPAN_S), FIRST_SPAN_BYTES)
         return max(1, min(wanted, MOST_SPAN_BYTES, -(-unclaimed_bytes // self.allowed)))
