@@ -1,5 +1,6 @@
 """Repositories that cannot come in as they are: what is said, and that nothing is begun."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,11 @@ import pytest
 
 from modelcellar import ModelLibrary
 from modelcellar.config import Settings
+from modelcellar.downloads.connections import Connections
+from modelcellar.downloads.shelf import Shelf
 from modelcellar.errors import NotPublishedError, SourceRefusedError
+from modelcellar.io.hashing import ArrivingFile
+from modelcellar.records import DriveKind, DriveOverride
 from tests.support.downloads import QUICK, download_settings
 from tests.support.fake_hub import FakeHub, FakeRepo
 from tests.support.models import safetensors_bytes
@@ -54,3 +59,46 @@ def test_a_dry_run_shows_what_there_is_no_room_for(
         assert any("no space" in note for note in report.notes)
         with pytest.raises(OSError, match="no space"):
             crowded.download("acme/toy", patience=QUICK)
+
+
+def test_where_there_is_no_room_for_all_of_them_nothing_is_begun(
+    library: ModelLibrary, fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = [safetensors_bytes(seed=seed, size_bytes=1 << 20) for seed in (1, 2)]
+    fake_hub.add(FakeRepo("acme/toy", {"a.safetensors": big[0], "b.safetensors": big[1]}))
+    really, opened = Shelf.open, []
+
+    def open_(shelf: Shelf, key: str, size_bytes: int) -> ArrivingFile:
+        opened.append(key)
+        if len(opened) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(shelf.slot(key).part))
+        return really(shelf, key, size_bytes)
+
+    monkeypatch.setattr(Shelf, "open", open_)
+    with pytest.raises(OSError, match="No space left"):
+        library.download("acme/toy", patience=QUICK)
+    assert library.unfinished_downloads() == ()
+    assert not fake_hub.log.of("cdn")
+
+
+@pytest.mark.parametrize(("kind", "most"), [(DriveKind.HDD, 1), (DriveKind.SSD, 8)])
+def test_a_disk_that_seeks_is_given_one_stream(
+    kind: DriveKind,
+    most: int,
+    library: ModelLibrary,
+    settings: Settings,
+    fake_hub: FakeHub,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def note(most: int) -> Connections:
+        seen.append(most)
+        return Connections(most)
+
+    monkeypatch.setattr("modelcellar.downloads.downloader.Connections", note)
+    fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+    drive = (DriveOverride(str(library.path), kind),)
+    with ModelLibrary(library.path, settings=replace(settings, drive=drive)) as opened:
+        opened.download("acme/toy", patience=QUICK)
+    assert seen == [most]
