@@ -95,6 +95,9 @@ class SmallFiles:
             blob = b"blob %d\0" % len(body) + body
             is_right = hashlib.sha1(blob, usedforsecurity=False).hexdigest() == file.git_sha1
         if is_right:
-            self.shelf.slot(file.key).part.write_bytes(body)
+            part = self.shelf.slot(file.key).part
+            # Never into what is there: it may have another name, where it is somebody else's.
+            part.unlink(missing_ok=True)
+            part.write_bytes(body)
             self.shelf.finish(file.key)
         return is_right
