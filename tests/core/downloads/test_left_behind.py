@@ -20,7 +20,7 @@ from modelcellar.download_records import FileState
 from modelcellar.downloads import downloader
 from modelcellar.downloads.publishing import publish
 from modelcellar.downloads.shelf import Note, Shelf
-from modelcellar.errors import LibraryBusyError, TransferBrokenError
+from modelcellar.errors import CellarError, LibraryBusyError, TransferBrokenError
 from modelcellar.io.locking import try_lock
 from modelcellar.records import ModelType
 from modelcellar.reports import ImportStatus, Progress
@@ -186,6 +186,34 @@ def test_a_file_of_the_library_that_its_owner_has_changed_is_not_published(
     assert (library.path / "models" / model.id / "unet/u.safetensors").read_bytes() == DATA
     if (blobs / KEY).stat().st_nlink > 1:  # else it was cloned, and nobody can change it
         assert any("was changed since it came into the library" in one for one in report.notes)
+
+
+def test_a_model_that_its_owner_has_changed_is_mended(
+    library: ModelLibrary, fake_hub: FakeHub, blobs: Path
+) -> None:
+    fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA}))
+    (blobs / KEY).write_bytes(DATA)
+    (model,) = library.download("acme/toy", patience=PATIENCE).models
+    path = library.path / "models" / model.id / "toy.safetensors"
+    if (blobs / KEY).stat().st_nlink == 1:
+        pytest.skip("it was cloned here, and nobody can change it")
+    with (blobs / KEY).open("r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"changed")
+    assert path.read_bytes() != DATA
+    library.download("acme/toy", patience=PATIENCE)
+    assert path.read_bytes() == DATA
+    assert b"changed" in (blobs / KEY).read_bytes()
+    assert library.verify().damaged == ()
+
+
+def test_a_download_in_vain_leaves_nothing(library: ModelLibrary, fake_hub: FakeHub) -> None:
+    fake_hub.add(FakeRepo("acme/toy", {"toy.safetensors": DATA, "README.md": b"x" * 100_000}))
+    fake_hub.chaos.add(Status(503), host="cdn", times=None)
+    fake_hub.chaos.add(Status(404), path="*README*", times=None)
+    with pytest.raises(CellarError):
+        library.download("acme/toy", patience=PATIENCE)
+    assert list((library.path / "staging").rglob("*.*")) == []
 
 
 def test_a_model_that_was_found_damaged_is_mended(library: ModelLibrary, fake_hub: FakeHub) -> None:

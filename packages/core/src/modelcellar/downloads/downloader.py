@@ -16,7 +16,7 @@ from modelcellar.downloads.fetching import Fetcher
 from modelcellar.downloads.gathering import Gatherer
 from modelcellar.downloads.hub_cache import HubCache
 from modelcellar.downloads.planning import Planned, plan, require_room
-from modelcellar.downloads.publishing import publish
+from modelcellar.downloads.publishing import mark_damaged, publish
 from modelcellar.downloads.shelf import PIECE_BYTES, Note, Shelf
 from modelcellar.downloads.small import SmallFiles
 from modelcellar.downloads.targets import Target, parse_target
@@ -135,6 +135,7 @@ class Downloader:
             gatherer = self._gatherer(text, wanted, hosts, shelf, cache, planned)
             gathered = await gatherer.run(planned)
         self._tell(Progress("publish", len(gathered), len(gathered), 0, 0))
+        mark_damaged(self._books, gatherer.damaged)
         results, models = publish(
             self._books,
             gathered,

@@ -67,6 +67,8 @@ class Gatherer:
     on_note: Callable[[str], object]
     on_missing: Callable[[Planned], object]
     found: dict[str, Gathered] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)
+    """Ids of models of which a file proved to be another than it was."""
 
     async def run(self, planned: Sequence[Planned]) -> list[Gathered]:
         """The same files, with their bytes.
@@ -150,9 +152,12 @@ class Gatherer:
     def _tell_of_change(self, one: Planned) -> None:
         """Somebody has written to a file of the library, through another name of it."""
         if one.state is FileState.LIBRARY:
+            assert one.source is not None
+            inside = one.source.relative_to(self.books.store.root / "models")
+            self.damaged.add(inside.parts[0])
             self.on_note(
                 f"{one.source} was changed since it came into the library; {one.file.path} is "
-                "fetched. To have that model mended: cellar verify, then the same command again"
+                "fetched"
             )
 
     async def _bring(self, ones: Sequence[Planned]) -> None:

@@ -133,7 +133,7 @@ def require_room(planned: Sequence[Planned], library: Path, *, min_free_bytes: i
     """
     findings = validate_import_source(
         [one.file.path for one in planned],
-        sum(_new_bytes(one) for one in planned),
+        sum(_new_bytes(one, library.stat().st_dev) for one in planned),
         library=library,
         min_free_bytes=min_free_bytes,
         largest_bytes=max((one.size_bytes for one in planned), default=0),
@@ -145,6 +145,9 @@ def require_room(planned: Sequence[Planned], library: Path, *, min_free_bytes: i
         raise SourceRefusedError(error.code, error.message, hint) from None
 
 
-def _new_bytes(one: Planned) -> int:
-    """Bytes of disk that are not reserved yet. What is partial has its room since it began."""
+def _new_bytes(one: Planned, device: int) -> int:
+    """Bytes of disk that are not reserved yet. What is partial has its room since it began, and
+    what lies on this disk is linked."""
+    if one.state is FileState.CACHE and one.source is not None:
+        return one.size_bytes if one.source.stat().st_dev != device else 0
     return one.size_bytes if one.state is FileState.MISSING else 0

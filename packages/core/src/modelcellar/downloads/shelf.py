@@ -132,8 +132,12 @@ class Shelf:
     def release(self, key: str) -> None:
         """Let others work on it."""
         lock = self._held.pop(key, None)
-        if lock is not None:
-            lock.release()
+        if lock is None:
+            return
+        slot = self.slot(key)
+        if not any(path.exists() for path in (slot.part, slot.taken, slot.done, slot.note)):
+            slot.lock.unlink(missing_ok=True)
+        lock.release()
 
     def open(self, key: str, size_bytes: int) -> ArrivingFile:
         """The bytes of a claimed content, its space reserved; goes on with what is there.
