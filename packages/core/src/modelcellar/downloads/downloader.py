@@ -187,7 +187,12 @@ class Downloader:
             fetcher.suspicion = "Check the SHA-256 that was given: the file there has another one."
         watch.fetched = fetcher.fetched
         small = SmallFiles(
-            hosts.network, shelf, remote.authorization, wanted.bucket, watch.add_small
+            hosts.network,
+            shelf,
+            remote.authorization,
+            wanted.bucket,
+            watch.add_small,
+            self._options.patience,
         )
 
         def note_of(one: Planned) -> Note:
