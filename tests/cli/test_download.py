@@ -315,3 +315,12 @@ def test_what_was_there_before_is_no_speed(capsys: pytest.CaptureFixture[str]) -
         progress(Progress("download", 1, 3, 160 * mb, 300 * mb, bytes_before=100 * mb))
     said = capsys.readouterr().err
     assert said == "download: 1/3, 160 MB of 300 MB, 1 MB/s, about 140 s left\n"
+
+
+def test_what_is_refused_is_kept_and_can_be_given_up(online: Cellar, fake_hub: FakeHub) -> None:
+    fake_hub.add(FakeRepo("acme/zeros", {"zeros.bin": bytes(SIZE)}))
+    result = online("download", "acme/zeros", check=False)
+    assert result.exit_code == 1
+    assert "To give it up: cellar download acme/zeros --discard" in result.stderr
+    assert "1 file" in online("download", "acme/zeros", "--discard").stderr
+    assert not (library_of(online) / "staging" / "downloads").exists()

@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from modelcellar.config import Settings
+from modelcellar.downloads.shelf import Shelf
 from modelcellar.errors import (
     CellarError,
     LibraryBusyError,
@@ -575,3 +577,41 @@ def test_errors_are_ours(root: Path, settings: Settings, tmp_path: Path) -> None
     with pytest.raises((CellarError, OSError)):
         relocate(root, blocked, settings)
     assert open_at(root, settings).totals()[0] == 3
+
+
+@pytest.mark.parametrize("name", ["0123.part", "0123.file"])
+def test_unfinished_downloads_are_not_deleted_with_the_old_folder(
+    name: str, root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """What has come of them may be days of waiting, and is nowhere else."""
+    part = root / "staging" / "downloads" / name
+    part.parent.mkdir()
+    part.write_bytes(b"days of waiting")
+    options = RelocateOptions(copy=True, delete_old=True)
+    report = relocate(root, tmp_path / "new", settings, options)
+    assert report.switched
+    assert report.old_is_kept
+    assert "staging/downloads" in report.left
+    assert part.read_bytes() == b"days of waiting"
+
+
+def test_locks_of_downloads_that_are_over_are_no_downloads(
+    root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    lock = root / "staging" / "downloads" / "0123.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    options = RelocateOptions(copy=True, delete_old=True)
+    report = relocate(root, tmp_path / "new", settings, options)
+    assert (report.left, report.old_is_kept) == ((), False)
+
+
+def test_a_library_is_not_renamed_under_a_download(
+    root: Path, settings: Settings, tmp_path: Path
+) -> None:
+    with closing(Shelf(root)) as shelf:
+        assert shelf.claim("0123")
+        with pytest.raises(LibraryBusyError, match="download"):
+            relocate(root, tmp_path / "new", settings)
+    assert (root / "library.json").exists()
+    assert relocate(root, tmp_path / "new", settings).how == "renamed"

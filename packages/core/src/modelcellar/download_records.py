@@ -82,6 +82,7 @@ class UnfinishedDownload:
     """What one command has begun and not finished: so many files, and bytes of them that are here.
 
     ``cellar download TARGET ARGUMENTS`` goes on with it. ``began_at`` is ISO 8601 in UTC.
+    ``is_under_way``: another process is at some of it now, and its bytes are not counted.
     """
 
     target: str
@@ -90,3 +91,4 @@ class UnfinishedDownload:
     held_bytes: int
     size_bytes: int
     began_at: str
+    is_under_way: bool = False

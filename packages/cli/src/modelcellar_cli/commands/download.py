@@ -1,11 +1,13 @@
 """``cellar download``: bring models from the Hub, Civitai or an address into the library."""
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from modelcellar.download_records import DownloadReport, FetchedFile, FileState
+from modelcellar.network.http import display_url
 from modelcellar.records import ModelType
 from modelcellar.reports import ImportStatus
 from modelcellar_cli.boundary import ExitCode
@@ -213,6 +215,9 @@ def _show_results(options: Options, report: DownloadReport) -> None:
     emit_lines([line for line in (counts(report.results), _totals(report)) if line])
     if any(result.status is ImportStatus.IMPORTED for result in report.results):
         talk(options, "Take it back: cellar undo    Find a model: cellar search WORDS")
+    if any(result.status is ImportStatus.REFUSED for result in report.results):
+        command = shlex.join(["cellar", "download", report.target, "--discard"])
+        talk(options, f"What was refused is kept. To give it up: {show_text(command)}")
     if any(file.error is not None for file in report.files):
         talk(options, "What has come is kept: run the same command to go on.")
 
@@ -270,6 +275,7 @@ def _discard(options: Options, target: str) -> ExitCode:
         what = f"{counted(one.files, 'file')}, {human_size(one.held_bytes)}"
         talk(options, f"discarded what was here of {show_text(one.target)}: {what}")
     if not found:
-        talk(options, f"nothing unfinished is here of {show_text(target)}")
+        shown = show_text(display_url(target) if "://" in target else target)
+        talk(options, f"nothing unfinished is here of {shown}")
         talk(options, "  What there is: cellar status")
     return ExitCode.DONE if found else ExitCode.NOT_FOUND

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from modelcellar.reports import RelocateReport
 
 
+UNFINISHED = "staging/downloads"
+
+
 @click.command("relocate", cls=CellarCommand)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--copy", is_flag=True, help="Copy, also where the folder could be renamed.")
@@ -140,7 +143,8 @@ def _lines(report: "RelocateReport") -> Iterator[str]:
     for one in report.damaged:
         yield f"  damaged: {show_text(f'{one.model_id}/{one.path}: {one.actual}')}"
     for name in report.left:
-        yield f"  not of the library, stays: {show_text(name)}"
+        what = "unfinished downloads, stay" if name == UNFINISHED else "not of the library, stays"
+        yield f"  {what}: {show_text(name)}"
 
 
 def _advice(report: "RelocateReport", setting: "Setting") -> Iterator[str]:

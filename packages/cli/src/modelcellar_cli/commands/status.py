@@ -104,6 +104,8 @@ def _show(
 def _unfinished(one: dict[str, Any]) -> str:
     """What was begun of a download and is not in the library yet."""
     here = f"{human_size(one['held_bytes'])} of {human_size(one['size_bytes'])}"
+    if one["is_under_way"]:
+        here = f"{human_size(one['size_bytes'])}, another process is at it"
     what = f"{counted(one['files'], 'file')}, {here}, since {local_day(one['began_at'])}"
     command = shlex.join(["cellar", "download", one["target"], *one["arguments"]])
     return line("unfinished", f"{show_text(command)}: {what}")

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from modelcellar import naming
 from modelcellar.downloads.attempts import Refuse
 from modelcellar.downloads.selection import select
 from modelcellar.downloads.sizing import probe
 from modelcellar.downloads.targets import CivitaiTarget, HubTarget, Target, WebTarget
 from modelcellar.downloads.web import WebFiles
-from modelcellar.errors import CellarError
+from modelcellar.errors import CellarError, NotPublishedError
 from modelcellar.hosts import Hosts
 from modelcellar.network.http import Response
 from modelcellar.remotes import Remote, RemoteFile
@@ -120,6 +121,14 @@ def _wanted(
     bucket: str = "",
     label: str | None = None,
 ) -> Wanted:
+    if not remote.files and remote.left_out:
+        path, reason = remote.left_out[0]
+        more = len(remote.left_out) - 1
+        others = f", and so are {more:,} more" if more else ""
+        raise NotPublishedError(
+            f"{naming.display(path[:200])} is left out: its name {reason}{others}",
+            "There is nothing else. Ask whoever published it for a name that every system takes.",
+        )
     selection = select(
         remote.files,
         patterns=selecting.patterns,

@@ -1,6 +1,7 @@
 """One download from its name to models of the library: plan, fetch, prove, assemble, publish."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,14 +16,14 @@ from modelcellar.downloads.fetching import Fetcher
 from modelcellar.downloads.gathering import Gatherer
 from modelcellar.downloads.hub_cache import HubCache
 from modelcellar.downloads.planning import Planned, plan, require_room
-from modelcellar.downloads.publishing import publish
+from modelcellar.downloads.publishing import mark_damaged, publish
 from modelcellar.downloads.shelf import PIECE_BYTES, Note, Shelf
 from modelcellar.downloads.small import SmallFiles
 from modelcellar.downloads.targets import Target, parse_target
+from modelcellar.downloads.unfinished import shown_target
 from modelcellar.errors import SourceRefusedError
 from modelcellar.hosts import Hosts, open_hosts
 from modelcellar.io.drives import get_drive
-from modelcellar.network.http import display_url
 from modelcellar.network.throttling import Wait
 from modelcellar.origins import WEB
 from modelcellar.records import DriveKind, ModelType
@@ -55,8 +56,9 @@ class DownloadOptions:
     piece_bytes: int = PIECE_BYTES
 
     def arguments(self) -> tuple[str, ...]:
-        """What after the target makes the command ask for the same files."""
+        """What after the target makes the command ask for the same, and call it the same."""
         given = [("--revision", self.revision), ("--sha256", self.sha256)]
+        given += [("--name", self.name), ("--type", self.model_type)]
         given += [("--include", one) for one in self.include]
         given += [("--exclude", one) for one in self.exclude]
         told = (word for name, value in given if value is not None for word in (name, value))
@@ -133,6 +135,7 @@ class Downloader:
             gatherer = self._gatherer(text, wanted, hosts, shelf, cache, planned)
             gathered = await gatherer.run(planned)
         self._tell(Progress("publish", len(gathered), len(gathered), 0, 0))
+        mark_damaged(self._books, gatherer.damaged)
         results, models = publish(
             self._books,
             gathered,
@@ -155,6 +158,10 @@ class Downloader:
             self._require_room(planned)
         except SourceRefusedError as error:
             self._note(f"it would be refused: {error.message}")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._note(f"it would be refused: {error.strerror}")
 
     def _gatherer(
         self,
@@ -178,9 +185,14 @@ class Downloader:
         fetcher = Fetcher(shelf, attempts, self._connections(), watch.tick, self._note)
         if remote.provider == WEB:
             fetcher.suspicion = "Check the SHA-256 that was given: the file there has another one."
-        watch.fetched_bytes = fetcher.fetched_bytes
+        watch.fetched = fetcher.fetched
         small = SmallFiles(
-            hosts.network, shelf, remote.authorization, wanted.bucket, watch.add_small
+            hosts.network,
+            shelf,
+            remote.authorization,
+            wanted.bucket,
+            watch.add_small,
+            self._options.patience,
         )
 
         def note_of(one: Planned) -> Note:
@@ -196,7 +208,9 @@ class Downloader:
                 self._books.timestamp(),
             )
 
-        return Gatherer(self._books, shelf, cache, fetcher, small, note_of, self._note)
+        return Gatherer(
+            self._books, shelf, cache, fetcher, small, note_of, self._note, watch.add_missing
+        )
 
     def _connections(self) -> Connections:
         if self._options.connections:
@@ -256,27 +270,39 @@ class Downloader:
 
 
 class _Watch:
-    """Counts what is there and what comes, for progress: the rate is of what comes alone."""
+    """Counts what is there and what comes, for progress: the rate is of what comes alone.
+
+    ``fetched`` tells how many files were fetched to their end, and how many bytes came and stay. A
+    content that is wanted under two paths is one file here.
+    """
 
     def __init__(self, planned: Sequence[Planned], tell: Callable[[Progress], object]) -> None:
-        self.fetched_bytes: Callable[[], int] = lambda: 0
+        self.fetched: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._tell = tell
-        self._files = len(planned)
-        self._missing = sum(one.missing_bytes > 0 for one in planned)
-        self._total_bytes = sum(one.size_bytes for one in planned)
-        self._before_bytes = self._total_bytes - sum(one.missing_bytes for one in planned)
-        self._small_bytes = 0
+        wanted = list({one.file.key: one for one in planned}.values())
+        self._files = len(wanted)
+        self._missing = sum(one.missing_bytes > 0 for one in wanted)
+        self._total_bytes = sum(one.size_bytes for one in wanted)
+        self._before_bytes = self._total_bytes - sum(one.missing_bytes for one in wanted)
+        self._small = (0, 0)
+
+    def add_missing(self, one: Planned) -> None:
+        """A file was thought to be here, and is not."""
+        self._missing += 1
+        self._before_bytes -= one.missing_bytes
 
     def add_small(self, size_bytes: int) -> None:
         """A small file came."""
-        self._small_bytes += size_bytes
+        files, before_bytes = self._small
+        self._small = files + 1, before_bytes + size_bytes
         self.tick()
 
     def tick(self) -> None:
         """Tell how far things are."""
-        done_bytes = self._before_bytes + self._small_bytes + self.fetched_bytes()
-        is_all_there = done_bytes >= self._total_bytes
-        files = self._files if is_all_there else self._files - self._missing
+        (small_files, small_bytes), (files, fetched_bytes) = self._small, self.fetched()
+        done_bytes = self._before_bytes + small_bytes + fetched_bytes
+        done = self._files - self._missing + small_files + files
+        files = self._files if done_bytes >= self._total_bytes else min(done, self._files)
         self._tell(
             Progress(
                 "download",
@@ -287,11 +313,6 @@ class _Watch:
                 bytes_before=self._before_bytes,
             )
         )
-
-
-def shown_target(text: str) -> str:
-    """What the user gave, without what in an address may be a secret."""
-    return display_url(text) if "://" in text else text
 
 
 def place_of(remote: Remote) -> str:

@@ -74,6 +74,12 @@ class Fetcher:
         """Bytes that came over the network in this run."""
         return sum(one.fetched_bytes for one in (*self._open, *self._done.values()))
 
+    def fetched(self) -> tuple[int, int]:
+        """How many files were fetched and proved in this run, and how many bytes came and stay."""
+        files = sum(one.error is None for one in self._done.values())
+        lost_bytes = sum(one.lost_bytes for one in (*self._open, *self._done.values()))
+        return files, self.fetched_bytes() - lost_bytes
+
     # --- what is begun ---
 
     def _begin_more(self) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modelcellar.bookkeeping import Bookkeeper
@@ -53,7 +53,10 @@ class Gathered:
 
 @dataclass(slots=True)
 class Gatherer:
-    """One run. ``note_of`` makes what is written down about a file that is begun."""
+    """One run. ``note_of`` makes what is written down about a file that is begun.
+
+    ``on_missing`` is told of a file that was thought to be here and has to be fetched.
+    """
 
     books: Bookkeeper
     shelf: Shelf
@@ -62,7 +65,10 @@ class Gatherer:
     small: SmallFiles
     note_of: Callable[[Planned], Note]
     on_note: Callable[[str], object]
+    on_missing: Callable[[Planned], object]
     found: dict[str, Gathered] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)
+    """Ids of models of which a file proved to be another than it was."""
 
     async def run(self, planned: Sequence[Planned]) -> list[Gathered]:
         """The same files, with their bytes.
@@ -103,11 +109,11 @@ class Gatherer:
                 await asyncio.sleep(LOOK_S)
 
     def _as_planned(self, one: Planned) -> Gathered:
-        """What was gathered, told as it was planned; a content may be wanted under two paths."""
+        """What was gathered; a content may be wanted under two paths, and is fetched for one."""
         found = self.found[one.file.key]
-        is_first = found.planned.file.path == one.file.path
-        fetched_bytes = found.fetched_bytes if is_first else 0
-        return Gathered(one, found.source, found.hashed, found.ranges, fetched_bytes)
+        if found.planned.file.path == one.file.path:
+            return found
+        return replace(found, planned=replace(found.planned, file=one.file), fetched_bytes=0)
 
     def _look_again(self, files: Sequence[RemoteFile]) -> list[Planned]:
         """Others may have been done with them since they were looked at first."""
@@ -135,10 +141,24 @@ class Gatherer:
                 (one,) = self._look_again([one.file])
                 continue
             if gathered is None:
+                self._tell_of_change(one)
                 return False
+            if one.state is FileState.STAGED:
+                self.shelf.protect(one.file.key)  # whoever made it may have been killed before
             self.found[one.file.key] = gathered
             return True
         return False
+
+    def _tell_of_change(self, one: Planned) -> None:
+        """Somebody has written to a file of the library, through another name of it."""
+        if one.state is FileState.LIBRARY:
+            assert one.source is not None
+            inside = one.source.relative_to(self.books.store.root / "models")
+            self.damaged.add(inside.parts[0])
+            self.on_note(
+                f"{one.source} was changed since it came into the library; {one.file.path} is "
+                "fetched"
+            )
 
     async def _bring(self, ones: Sequence[Planned]) -> None:
         missing: list[Planned] = []
@@ -150,33 +170,45 @@ class Gatherer:
             if not is_here:
                 if one.state is FileState.STAGED:
                     self.shelf.slot(one.file.key).done.unlink(missing_ok=True)
-                missing.append(one)
+                missing.append(self._as_missing(one))
         await self._fetch(missing)
+
+    def _as_missing(self, one: Planned) -> Planned:
+        """The same, with what an earlier run has left of it."""
+        if one.source is None:
+            return one
+        held = self.shelf.held_bytes(one.file.key, one.size_bytes)
+        state = FileState.PARTIAL if held else FileState.MISSING
+        found = Planned(one.file, state, held)
+        self.on_missing(found)
+        return found
 
     async def _take_over(self, one: Planned) -> bool:
         """Take a file out of the Hub's cache, if its bytes are what they should be."""
         slot = self.shelf.slot(one.file.key)
         assert one.source is not None
-        for path in (slot.part, slot.record):
-            path.unlink(missing_ok=True)
+        # Beside what an earlier run has fetched, which is needed if this one is damaged.
+        slot.taken.unlink(missing_ok=True)
+        self.shelf.write_note(self.note_of(one))
         try:
             hashed = await asyncio.to_thread(
-                _bring_in, self.books.store.root, one.source, slot.part, one.file.path
+                _bring_in, self.books.store.root, one.source, slot.taken, one.file.path
             )
         except OSError as error:
-            slot.part.unlink(missing_ok=True)
+            slot.taken.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._forget_if_empty(one)
                 raise
             self.on_note(f"{one.source} could not be used: {error.strerror}")
             return False
-        if not await asyncio.to_thread(_is_right, one.file, slot.part, hashed[0]):
-            slot.part.unlink()
+        if not await asyncio.to_thread(_is_right, one.file, slot.taken, hashed[0]):
+            slot.taken.unlink()
             self.on_note(
                 f"{one.source} is damaged (its SHA-256 is {hashed[0].digests.sha256}); "
                 f"{one.file.path} is fetched"
             )
             return False
-        source = self.shelf.finish(one.file.key)
+        source = self.shelf.finish(one.file.key, slot.taken)
         self.found[one.file.key] = Gathered(one, source, *hashed)
         return True
 
@@ -248,7 +280,8 @@ def _failure(ones: Sequence[Planned], transfers: dict[str, Transfer]) -> CellarE
         return TransferBrokenError("not all files came", "Run the same command again.")
     first = errors[0]
     if len(errors) > 1 and isinstance(first, CellarError):
-        first.message += f" (and {len(errors) - 1} more files failed)"
+        more = len(errors) - 1
+        first.message += f" (and {more:,} more {'file' if more == 1 else 'files'} failed)"
     return first
 
 
@@ -266,10 +299,14 @@ def _bring_in(library: Path, source: Path, part: Path, name: str) -> tuple[Hashe
 
 
 def _proved(one: Planned) -> Gathered | None:
-    """A file that is there, with its digests; ``None`` if it is not what is published."""
+    """A file that is there, with its digests; ``None`` if it is not what is published.
+
+    What the library knows of a file is believed while no other name leads to it: through one that
+    was adopted, or linked out of the Hub's cache, its owner may have written to it.
+    """
     source = one.source
     assert source is not None
-    if one.record is not None:
+    if one.record is not None and source.lstat().st_nlink == 1:
         return Gathered(one, source, *_known(source, one.record))
     hashed, ranges = _read(source, one.file.path)
     return Gathered(one, source, hashed, ranges) if _is_right(one.file, source, hashed) else None

@@ -8,6 +8,7 @@ from modelcellar.bookkeeping import Bookkeeper
 from modelcellar.download_records import FetchedFile, FileState
 from modelcellar.downloads.hub_cache import HubCache
 from modelcellar.downloads.shelf import Shelf
+from modelcellar.errors import SourceRefusedError
 from modelcellar.io.validator import raise_errors, validate_import_source
 from modelcellar.questions import git_sha1
 from modelcellar.records import FileRecord
@@ -15,6 +16,7 @@ from modelcellar.remotes import RemoteFile
 
 __all__ = ["Planned", "plan", "require_room"]
 
+WITHOUT_IT = "Leave it out with --exclude, or name the files that are wanted."
 _Place = tuple[str, str]
 """A model's id, and a path inside it."""
 
@@ -126,20 +128,26 @@ def require_room(planned: Sequence[Planned], library: Path, *, min_free_bytes: i
     """Check that all names can stand in the library and that what is missing fits.
 
     Raises:
-        SourceRefusedError: ``no_space`` with the figures, ``unsafe_name``, ``name_collision``,
-            ``file_too_large``.
-        OSError: the disk cannot be asked.
+        SourceRefusedError: ``unsafe_name``, ``name_collision``, ``file_too_large``.
+        OSError: there is no space (``ENOSPC``, with the figures), or the disk cannot be asked.
     """
     findings = validate_import_source(
         [one.file.path for one in planned],
-        sum(_new_bytes(one) for one in planned),
+        sum(_new_bytes(one, library.stat().st_dev) for one in planned),
         library=library,
         min_free_bytes=min_free_bytes,
         largest_bytes=max((one.size_bytes for one in planned), default=0),
     )
-    raise_errors(findings, library)
+    try:
+        raise_errors(findings, library)
+    except SourceRefusedError as error:
+        hint = error.hint if error.code == "file_too_large" else WITHOUT_IT
+        raise SourceRefusedError(error.code, error.message, hint) from None
 
 
-def _new_bytes(one: Planned) -> int:
-    """Bytes of disk that are not reserved yet. What is partial has its room since it began."""
+def _new_bytes(one: Planned, device: int) -> int:
+    """Bytes of disk that are not reserved yet. What is partial has its room since it began, and
+    what lies on this disk is linked."""
+    if one.state is FileState.CACHE and one.source is not None:
+        return one.size_bytes if one.source.stat().st_dev != device else 0
     return one.size_bytes if one.state is FileState.MISSING else 0

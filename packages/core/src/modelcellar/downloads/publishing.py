@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from modelcellar import journal
@@ -19,7 +20,7 @@ from modelcellar.remotes import Remote
 from modelcellar.reports import ImportResult, ImportStatus
 from modelcellar.sources import NotTaken, Source
 
-__all__ = ["publish"]
+__all__ = ["mark_damaged", "publish"]
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
 
@@ -67,6 +68,22 @@ def publish(
             _let_go(shelf, one.planned.file.key)
     shelf.tidy()
     return results, models
+
+
+def mark_damaged(books: Bookkeeper, model_ids: Collection[str]) -> None:
+    """Write down that files of these models are not what they were, so that what came mends them.
+
+    Raises:
+        LibraryBusyError: another process did not let go of the library in time.
+        OSError: the library's disk is full or fails.
+    """
+    if not model_ids:
+        return
+    with books.change() as staging:
+        present = [one for one in sorted(model_ids) if books.store.manifest_path(one).exists()]
+        found = [books.store.read_row(one).manifest for one in present]
+        at = books.timestamp()
+        books.rewrite(staging, [replace(one, damaged_at=at) for one in found])
 
 
 def _place(one: Gathered, whole: Path, find_again: Callable[[Planned], Path | None]) -> Arrived:

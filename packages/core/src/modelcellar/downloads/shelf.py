@@ -1,10 +1,12 @@
 """The place of unfinished downloads: ``staging/downloads``, a few files for each content.
 
 ``<key>.part`` are its bytes, ``<key>.record`` tells which of them are written, ``<key>.json`` what
-it is for people, ``<key>.file`` is all of it and proved. Whoever works on it holds ``<key>.lock``.
+it is for people, ``<key>.taken`` is somebody's file while it is looked at whether it is the same,
+``<key>.file`` is all of it and proved. Whoever works on it holds ``<key>.lock``.
 The key is the digest, so that it does not matter which address the bytes come from.
 """
 
+import errno
 import json
 import logging
 import os
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 PIECE_BYTES = 16 << 20
 """One connection fetches such a piece from its beginning to its end; how far it is is on record."""
+_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _MAX_NOTE_BYTES = 64 << 10
 
 
@@ -53,6 +56,11 @@ class Slot:
     def note(self) -> Path:
         """What it is, for people and for later runs."""
         return self.folder / f"{self.key}.json"
+
+    @property
+    def taken(self) -> Path:
+        """A file from somewhere else that is not proved yet."""
+        return self.folder / f"{self.key}.taken"
 
     @property
     def done(self) -> Path:
@@ -124,8 +132,12 @@ class Shelf:
     def release(self, key: str) -> None:
         """Let others work on it."""
         lock = self._held.pop(key, None)
-        if lock is not None:
-            lock.release()
+        if lock is None:
+            return
+        slot = self.slot(key)
+        if not any(path.exists() for path in (slot.part, slot.taken, slot.done, slot.note)):
+            slot.lock.unlink(missing_ok=True)
+        lock.release()
 
     def open(self, key: str, size_bytes: int) -> ArrivingFile:
         """The bytes of a claimed content, its space reserved; goes on with what is there.
@@ -137,9 +149,10 @@ class Shelf:
         return ArrivingFile(slot.part, slot.record, size_bytes, piece_bytes=self.piece_bytes)
 
     def held_bytes(self, key: str, size_bytes: int) -> int:
-        """How many bytes of a content an earlier run has left; 0 where others work on it."""
+        """How many bytes of a content an earlier run has left; 0 where others work on it, or nobody
+        can, since the library can only be read."""
         slot = self.slot(key)
-        if not (slot.part.exists() and slot.record.exists()) or not self.claim(key):
+        if not (slot.part.exists() and slot.record.exists()) or not self._may_claim(key):
             return 0
         arriving = self.open(key, size_bytes)
         try:
@@ -147,21 +160,42 @@ class Shelf:
         finally:
             arriving.close()
 
-    def finish(self, key: str) -> Path:
-        """Call a claimed content complete and proved; where it is now."""
+    def _may_claim(self, key: str) -> bool:
+        try:
+            return self.claim(key)
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+            return False
+
+    def finish(self, key: str, came: Path | None = None) -> Path:
+        """Call a claimed content complete and proved; where it is now.
+
+        ``came`` is where all of it is, by default in its part.
+        """
         slot = self.slot(key)
-        # It gets a second name soon, and files with several are not write-protected then. One that
-        # has several already is somebody else's as well.
-        if slot.part.lstat().st_nlink == 1:
-            chmod(slot.part, 0o444)
-        slot.part.replace(slot.done)
-        slot.record.unlink(missing_ok=True)
+        # Protected under its last name: a part that can only be read nobody could go on with.
+        (came or slot.part).replace(slot.done)
+        self.protect(key)
+        for path in (slot.record, slot.part):
+            path.unlink(missing_ok=True)
         return slot.done
+
+    def protect(self, key: str) -> None:
+        """Let nobody write to a complete content.
+
+        It gets a second name soon, and files with several are not write-protected then. One that
+        has several already is somebody else's as well.
+        """
+        done = self.slot(key).done
+        with suppress(FileNotFoundError):  # another process has just taken it into the library
+            if done.lstat().st_nlink == 1:
+                chmod(done, 0o444)
 
     def drop(self, key: str) -> None:
         """Forget a claimed content, and let go of it."""
         slot = self.slot(key)
-        for path in (slot.record, slot.part, slot.done, slot.note, slot.lock):
+        for path in (slot.record, slot.part, slot.taken, slot.done, slot.note, slot.lock):
             path.unlink(missing_ok=True)
         self.release(key)
 

@@ -9,9 +9,10 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from modelcellar.download_records import Patience
 from modelcellar.downloads.shelf import Shelf
 from modelcellar.errors import NetworkError, OfflineError
-from modelcellar.network.http import Request
+from modelcellar.network.http import Request, Response
 from modelcellar.network.manager import NetworkManager
 from modelcellar.network.secret import Secret
 from modelcellar.remotes import RemoteFile
@@ -33,6 +34,7 @@ class SmallFiles:
     authorization: Secret | None
     bucket: str
     on_bytes: Callable[[int], object]
+    patience: Patience
 
     async def run(self, files: Sequence[RemoteFile]) -> set[str]:
         """Fetch files; the keys of those that came at once and are right.
@@ -71,19 +73,17 @@ class SmallFiles:
             headers: dict[str, str | Secret] = {"accept-encoding": "identity"}
             if self.authorization is not None:
                 headers["authorization"] = self.authorization
-            request = Request(
-                "GET", file.url, headers, bucket=self.bucket, max_bytes=file.size_bytes
-            )
+            request = Request("GET", file.url, headers, bucket=self.bucket)
+            came = _Body(file.size_bytes)
             try:
-                response = await self.network.request(request)
+                await self.network.pull(request, came.receive, patience=self.patience)
             except OfflineError:
                 raise
-            except NetworkError:
+            except (NetworkError, _TooLongError):
                 return False
-            body = response.body
-            if response.status == 200:
-                self.on_bytes(len(body))
-            if response.status != 200 or len(body) != file.size_bytes:
+            body = b"".join(came.pieces)
+            self.on_bytes(len(body))
+            if len(body) != file.size_bytes:
                 return False
         return self._keep(file, body)
 
@@ -95,6 +95,31 @@ class SmallFiles:
             blob = b"blob %d\0" % len(body) + body
             is_right = hashlib.sha1(blob, usedforsecurity=False).hexdigest() == file.git_sha1
         if is_right:
-            self.shelf.slot(file.key).part.write_bytes(body)
+            part = self.shelf.slot(file.key).part
+            # Never into what is there: it may have another name, where it is somebody else's.
+            part.unlink(missing_ok=True)
+            part.write_bytes(body)
             self.shelf.finish(file.key)
         return is_right
+
+
+class _TooLongError(Exception):
+    """More comes than was published."""
+
+
+class _Body:
+    """What comes of one answer, if that is the file; in a thread of its own."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.pieces: list[bytes] = []
+        self._left_bytes = most_bytes
+
+    def receive(self, response: Response) -> Callable[[bytes], None] | None:
+        coding = response.headers.get("content-encoding", "identity").lower()
+        return self._take if response.status == 200 and coding == "identity" else None
+
+    def _take(self, piece: bytes) -> None:
+        self._left_bytes -= len(piece)
+        if self._left_bytes < 0:
+            raise _TooLongError
+        self.pieces.append(piece)

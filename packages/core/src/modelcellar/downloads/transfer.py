@@ -53,6 +53,8 @@ class Transfer:
     url: str | None = None
     under_way: int = 0
     fetched_bytes: int = 0
+    lost_bytes: int = 0
+    """Of those and of what an earlier run has left, what was thrown away again."""
     restarts: int = 0
     is_second_try: bool = False
     """Whether it has come with wrong bytes before."""
@@ -151,6 +153,7 @@ class Transfer:
 
     def restart(self) -> None:
         """Begin anew from the first byte."""
+        self.lost_bytes += self.arriving.written_bytes
         self.arriving.restart()
         self.restarts += 1
         self._is_hashing = False

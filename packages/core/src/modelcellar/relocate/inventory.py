@@ -9,7 +9,7 @@ from pathlib import Path
 from modelcellar import manifest as manifests
 from modelcellar import naming
 from modelcellar.errors import LibraryFormatError
-from modelcellar.layout import FOLDERS, MOVED_FILE, README_FILE
+from modelcellar.layout import DOWNLOADS, FOLDERS, MOVED_FILE, README_FILE
 from modelcellar.manifest import Manifest
 from modelcellar.records import Digests
 from modelcellar.reports import Damage
@@ -51,8 +51,8 @@ class Unit:
 class Inventory:
     """What comes along. ``papers`` are small files below the library: manifests, the journal.
 
-    ``lacking`` are files on record that are missing or of another size; ``left`` is what is not of
-    a library and stays where it is.
+    ``lacking`` are files on record that are missing or of another size; ``left`` is what stays
+    where it is: what is not of a library, and unfinished downloads.
     """
 
     units: tuple[Unit, ...]
@@ -86,7 +86,7 @@ def take_inventory(root: Path) -> Inventory:
         papers += look.files_in(entry, beside_folders=True)
         units += look.units(entry, entry)
     strangers = sorted(path.name for path in root.iterdir() if path.name not in STAYS)
-    left = (*strangers, *look.left)
+    left = (*strangers, *look.left, *_unfinished(root))
     return Inventory(tuple(units), tuple(papers), tuple(look.lacking), left)
 
 
@@ -101,6 +101,13 @@ def not_arrived(inventory: Inventory, source: Path, target: Path) -> Iterator[Da
             if here is not None and (there is None or there.st_size != here.st_size):
                 expected = part.digests.blake3 if part.digests is not None else ""
                 yield Damage(unit.place.rpartition("/")[2], part.path, expected, "not copied")
+
+
+def _unfinished(root: Path) -> Iterator[str]:
+    """The folder of downloads that are not finished: what has come of them is nowhere else."""
+    folder = root / "staging" / DOWNLOADS
+    if folder.is_dir() and any(path.suffix != ".lock" for path in folder.iterdir()):
+        yield f"staging/{DOWNLOADS}"
 
 
 class _Look:

@@ -16,7 +16,7 @@ from modelcellar.io.manager import IoManager
 from modelcellar.io.surroundings import nearest_existing
 from modelcellar.io.trees import remove_tree
 from modelcellar.io.validator import raise_errors, validate_mapping_target
-from modelcellar.layout import make_folders, read_library_id
+from modelcellar.layout import DOWNLOADS, make_folders, read_library_id
 from modelcellar.links.ledger import ledger_folder
 from modelcellar.relocate import switching
 from modelcellar.relocate.inventory import Inventory, not_arrived, take_inventory
@@ -233,6 +233,7 @@ def _rename(store: Store, target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with store.lock():
+            _require_no_download(root)
             root.rename(target)
     except OSError as error:
         if error.errno in (errno.EXDEV, errno.EBUSY):
@@ -241,6 +242,17 @@ def _rename(store: Store, target: Path) -> bool:
     for folder in (target.parent, root.parent, *(folder.parent for folder in missing)):
         hashing.sync_folder(folder)
     return True
+
+
+def _require_no_download(root: Path) -> None:
+    """Renaming would pull the folder from under a download, which holds no lock of the library."""
+    for path in (root / "staging" / DOWNLOADS).glob("*.lock"):
+        held = try_lock(path, 0)
+        if held is None:
+            raise LibraryBusyError(
+                f"a download into {root} is under way", "Stop it with Ctrl-C, or wait for it."
+            )
+        held.release()
 
 
 @contextmanager
