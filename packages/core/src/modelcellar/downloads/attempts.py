@@ -99,8 +99,6 @@ class Attempts:
         except NetworkError as caught:
             error = caught
         verdict = arrival.verdict
-        if verdict is not None and verdict.kind is Kind.PART:
-            transfer.takes_ranges = True
         if error is None and response is not None and arrival.is_taken:
             # The next span is asked for right there, as long as that works.
             transfer.url = response.url
@@ -213,6 +211,9 @@ class _Arrival:
                 self.verdict = Verdict(Kind.WRONG, cause)
                 return None
             transfer.take_all(span)
+        if self.verdict.kind is Kind.PART:
+            # Others may begin now, while this one goes on.
+            transfer.takes_ranges = True
         self.is_taken = self.verdict.kind in (Kind.PART, Kind.WHOLE)
         return self.take if self.is_taken else None
 
