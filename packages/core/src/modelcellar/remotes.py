@@ -29,6 +29,8 @@ class RemoteFile:
     scan: str | None = None
     """What the host's scanners say of it, as in :class:`modelcellar.origins.RepoFile`."""
     is_default: bool = True
+    shortcut: str | None = field(default=None, repr=False)
+    """Another address of the same bytes, without a redirect; not every mirror has it."""
 
     @property
     def key(self) -> str:

@@ -35,6 +35,7 @@ class SmallFiles:
     bucket: str
     on_bytes: Callable[[int], object]
     patience: Patience
+    _has_shortcuts: bool = True
 
     async def run(self, files: Sequence[RemoteFile]) -> set[str]:
         """Fetch files; the keys of those that came at once and are right.
@@ -68,24 +69,32 @@ class SmallFiles:
         return found
 
     async def _fetch(self, file: RemoteFile) -> bool:
-        body = b""
-        if file.size_bytes:
-            headers: dict[str, str | Secret] = {"accept-encoding": "identity"}
-            if self.authorization is not None:
-                headers["authorization"] = self.authorization
-            request = Request("GET", file.url, headers, bucket=self.bucket)
-            came = _Body(file.size_bytes)
-            try:
-                await self.network.pull(request, came.receive, patience=self.patience)
-            except OfflineError:
-                raise
-            except (NetworkError, _TooLongError):
-                return False
-            body = b"".join(came.pieces)
-            self.on_bytes(len(body))
-            if len(body) != file.size_bytes:
-                return False
-        return self._keep(file, body)
+        if not file.size_bytes:
+            return self._keep(file, b"")
+        body = None
+        if file.shortcut is not None and self._has_shortcuts:
+            body = await self._ask(file.shortcut, file.size_bytes)
+            self._has_shortcuts = body is not None
+        if body is None:
+            body = await self._ask(file.url, file.size_bytes)
+        return body is not None and self._keep(file, body)
+
+    async def _ask(self, url: str, size_bytes: int) -> bytes | None:
+        """What is there; ``None`` for anything that is not of the right size."""
+        headers: dict[str, str | Secret] = {"accept-encoding": "identity"}
+        if self.authorization is not None:
+            headers["authorization"] = self.authorization
+        came = _Body(size_bytes)
+        request = Request("GET", url, headers, bucket=self.bucket)
+        try:
+            await self.network.pull(request, came.receive, patience=self.patience)
+        except OfflineError:
+            raise
+        except (NetworkError, _TooLongError):
+            return None
+        body = b"".join(came.pieces)
+        self.on_bytes(len(body))
+        return body if len(body) == size_bytes else None
 
     def _keep(self, file: RemoteFile, body: bytes) -> bool:
         """Write it down if it is what is published."""

@@ -216,9 +216,17 @@ class HubFiles:
         return tuple(notes)
 
     def _file(self, repo_id: str, commit: str, file: RepoFile) -> RemoteFile:
-        url = f"{self._hub.endpoint}/{repo_id}/resolve/{commit}/{quote(file.path)}"
+        endpoint, path = self._hub.endpoint, quote(file.path)
+        # Where the Hub redirects to for what is not in LFS: each redirect is a call of the quota.
+        shortcut = f"{endpoint}/api/resolve-cache/models/{repo_id}/{commit}/{path}"
         return RemoteFile(
-            file.path, url, file.size_bytes, sha256=file.sha256, git_sha1=file.git_sha1
+            file.path,
+            f"{endpoint}/{repo_id}/resolve/{commit}/{path}",
+            file.size_bytes,
+            sha256=file.sha256,
+            git_sha1=file.git_sha1,
+            scan=file.scan,
+            shortcut=None if file.sha256 else shortcut,
         )
 
     def _asked(
