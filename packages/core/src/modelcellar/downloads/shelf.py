@@ -101,6 +101,9 @@ class Shelf:
     def close(self) -> None:
         """Let others work on what this process worked on."""
         for key in list(self._held):
+            slot = self.slot(key)
+            if not any(path.exists() for path in (slot.part, slot.taken, slot.done, slot.note)):
+                slot.lock.unlink(missing_ok=True)  # it was claimed in vain
             self.release(key)
 
     def slot(self, key: str) -> Slot:
@@ -132,12 +135,8 @@ class Shelf:
     def release(self, key: str) -> None:
         """Let others work on it."""
         lock = self._held.pop(key, None)
-        if lock is None:
-            return
-        slot = self.slot(key)
-        if not any(path.exists() for path in (slot.part, slot.taken, slot.done, slot.note)):
-            slot.lock.unlink(missing_ok=True)
-        lock.release()
+        if lock is not None:
+            lock.release()
 
     def open(self, key: str, size_bytes: int) -> ArrivingFile:
         """The bytes of a claimed content, its space reserved; goes on with what is there.
