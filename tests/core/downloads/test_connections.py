@@ -6,6 +6,7 @@ import pytest
 
 from modelcellar.downloads.connections import (
     FIRST_SPAN_BYTES,
+    MOST_FIXED_BYTES,
     MOST_SPAN_BYTES,
     SPAN_S,
     Connections,
@@ -75,6 +76,12 @@ def test_a_connection_takes_on_some_seconds() -> None:
 def test_the_only_one_takes_all() -> None:
     assert Connections(1).share(10 << 30) == 10 << 30
     assert Connections(1, fixed=True).share(0) == 1
+
+
+def test_the_user_s_connections_begin_with_their_part() -> None:
+    connections = Connections(4, fixed=True)
+    assert connections.share(100 * MB) == 25 * MB
+    assert connections.share(10 << 30) == MOST_FIXED_BYTES
 
 
 def test_the_last_bytes_are_shared() -> None:

@@ -99,11 +99,8 @@ class Attempts:
         except NetworkError as caught:
             error = caught
         verdict = arrival.verdict
-        if error is None and response is not None and arrival.is_taken:
-            # The next span is asked for right there, as long as that works.
-            transfer.url = response.url
-        else:
-            transfer.url = None
+        if error is not None or not arrival.is_taken:
+            transfer.url = None  # it may have grown old
         if error is None and verdict is not None and verdict.kind is Kind.REFUSED:
             self._judge_refusal(transfer, response, was_direct=url is not None)
         brought = arrival.written_bytes
@@ -212,8 +209,9 @@ class _Arrival:
                 return None
             transfer.take_all(span)
         if self.verdict.kind is Kind.PART:
-            # Others may begin now, while this one goes on.
+            # Others may begin now, while this one goes on, and ask right there.
             transfer.takes_ranges = True
+            transfer.url = response.url
         self.is_taken = self.verdict.kind in (Kind.PART, Kind.WHOLE)
         return self.take if self.is_taken else None
 

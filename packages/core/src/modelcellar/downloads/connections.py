@@ -12,6 +12,9 @@ GAIN = 1.15
 SPAN_S = 3.0
 FIRST_SPAN_BYTES = 16 << 20
 MOST_SPAN_BYTES = 1 << 30
+MOST_FIXED_BYTES = 32 << 20
+"""Of several connections that the user asked for: what they bring ahead of the first of them is
+read back to be hashed, from memory as long as that is not much."""
 
 
 @dataclass(slots=True)
@@ -66,5 +69,8 @@ class Connections:
         part of what is left, so that all end at about the same time."""
         if self.most == 1:
             return max(1, unclaimed_bytes)  # nobody waits for a part of it
+        part_bytes = -(-unclaimed_bytes // self.allowed)
+        if self.fixed:
+            return max(1, min(part_bytes, MOST_FIXED_BYTES))
         wanted = max(int(self._last_rate / self.allowed * SPAN_S), FIRST_SPAN_BYTES)
-        return max(1, min(wanted, MOST_SPAN_BYTES, -(-unclaimed_bytes // self.allowed)))
+        return max(1, min(wanted, MOST_SPAN_BYTES, part_bytes))

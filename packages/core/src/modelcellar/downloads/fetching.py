@@ -19,6 +19,7 @@ __all__ = ["Fetcher"]
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
+FIRST_TICK_S = 0.02
 CHECKPOINT_S = 5.0
 CHECKPOINT_BYTES = 256 << 20
 """After either, what has come is made to outlive a power cut. It is also work that need not be done
@@ -60,7 +61,7 @@ class Fetcher:
             while self._begin_more():
                 tasks = {*self._spans, *self._ending}
                 ended, _ = await asyncio.wait(
-                    tasks, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED
+                    tasks, timeout=self._tick_s(), return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in ended:
                     self._settle(task)
@@ -79,6 +80,10 @@ class Fetcher:
         files = sum(one.error is None for one in self._done.values())
         lost_bytes = sum(one.lost_bytes for one in (*self._open, *self._done.values()))
         return files, self.fetched_bytes() - lost_bytes
+
+    def _tick_s(self) -> float:
+        """Others may begin as soon as the first headers say that there are parts."""
+        return FIRST_TICK_S if any(one.takes_ranges is None for one in self._open) else TICK_S
 
     # --- what is begun ---
 
