@@ -1,6 +1,6 @@
 """Every check of the repository.
 
-``nox`` runs all but ``build``, ``bench``, ``hub_clients`` and ``sanitize``.
+``nox`` runs all but ``build``, ``bench``, ``chaos``, ``hub_clients`` and ``sanitize``.
 """
 
 import os
@@ -137,6 +137,14 @@ def run_all_tests(session: nox.Session) -> None:
     finally:
         session.run("coverage", "combine", "--quiet", silent=True)
     session.run("pytest", *AT_ONCE, *NOT_MEASURED)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """2,000 downloads under anything that may go wrong; the tests make 150 of them."""
+    install_packages(session, *group("test"))
+    env = {"MODELCELLAR_CHAOS_RUNS": "2000"}
+    session.run("pytest", "-s", "tests/crash/test_download_chaos.py", env=env)
 
 
 @nox.session
