@@ -153,6 +153,22 @@ def test_a_body_without_a_length(fault: Fault) -> None:
     act(story)
 
 
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(reset: bool) -> None:
+    async def story(manager: NetworkManager, fake: FakeHub) -> None:
+        await manager.pull(file_of(fake), Got(), patience=PATIENCE)
+        fake.chaos.add(NoAnswer(reset=reset), host="hub", times=1)
+        got = Got()
+        await manager.pull(file_of(fake), got, patience=PATIENCE)
+        assert bytes(got.body) == BIG
+        # One that fails on a fresh connection as well is one.
+        fake.chaos.add(NoAnswer(reset=reset), host="hub", times=2)
+        with pytest.raises(HostUnavailableError):
+            await manager.pull(file_of(fake), Got(), patience=PATIENCE)
+
+    act(story)
+
+
 def test_nothing_comes_after_the_length_that_was_said() -> None:
     async def story(manager: NetworkManager, fake: FakeHub) -> None:
         for name, content in (("model.safetensors", BIG), ("config.json", SMALL)):

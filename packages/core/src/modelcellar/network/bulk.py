@@ -25,6 +25,8 @@ from modelcellar.network.http import Response, origin_of
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
 
+    import httpx
+
 __all__ = ["ENDED_BY_US", "BulkExchange", "BulkTransport", "Pace", "Receive", "Sink"]
 
 Sink = Callable[[bytes], object]
@@ -158,13 +160,23 @@ class BulkExchange:
         import httpx
 
         url = httpx.URL(self._call.url)
-        origin = origin_of(self._call.url)
-        connection = self._connections.take(origin)
-        if connection is None:
-            connection = self._connections.make(url, self._call.connect_s)
-            self._hold(connection)
-            connection.connect()
+        kept = self._connections.take(origin_of(self._call.url))
+        if kept is not None:
+            self._hold(kept)
+            try:
+                return self._ask(kept, url)
+            except ConnectionError:
+                # Its host closed it in this very moment, which says nothing of this request.
+                kept.close()
+                self.is_connected = False
+        connection = self._connections.make(url, self._call.connect_s)
         self._hold(connection)
+        connection.connect()
+        self._hold(connection)
+        return self._ask(connection, url)
+
+    def _ask(self, connection: "HTTPConnection", url: "httpx.URL") -> Response:
+        """Send the request over an open connection; ``ConnectionError``: it was none any more."""
         self.is_connected = True
         handle: socket.socket = connection.sock
         handle.settimeout(self._timeout_s)
