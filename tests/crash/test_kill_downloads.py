@@ -32,8 +32,8 @@ NAMING_CALLS = (
     "fdatasync", "fsync", "link", "linkat", "rename", "renameat", "renameat2", "syncfs", "unlink",
     "unlinkat",
 )  # fmt: skip
-POINTS = 90
-POWER_POINTS = 50
+POINTS = 30
+POWER_POINTS = 16
 TIMED_KILLS = 12
 BIG = safetensors_bytes(seed=1, size_bytes=3 * MIB + 400)
 FILES = {
