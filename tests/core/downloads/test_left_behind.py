@@ -155,6 +155,19 @@ class TestWhatAnotherProcessIsAt:
         assert library.discard_downloads("acme/toy") == (unfinished,)
 
 
+def test_what_another_process_is_at_is_not_dropped(library: ModelLibrary) -> None:
+    """It may have begun in the moment since this one let go of it."""
+    with closing(Shelf(library.path)) as other, closing(Shelf(library.path)) as shelf:
+        assert other.claim(KEY)
+        other.open(KEY, SIZE).close()
+        shelf.drop(KEY)
+        assert other.slot(KEY).part.exists()
+        assert not shelf.claim(KEY)
+        other.release(KEY)
+        shelf.drop(KEY)
+        assert list(shelf.folder.iterdir()) == []
+
+
 def test_an_address_is_given_up_as_it_was_written(library: ModelLibrary) -> None:
     """What may be a secret in it was never written down."""
     with closing(Shelf(library.path)) as shelf:

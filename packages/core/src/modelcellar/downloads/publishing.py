@@ -65,7 +65,7 @@ def publish(
     taken = {file.relative for one in ready for file in one.source.files}
     for one in gathered:
         if one.planned.file.path in taken:
-            _let_go(shelf, one.planned.file.key)
+            shelf.drop(one.planned.file.key)  # the library has it now
     shelf.tidy()
     return results, models
 
@@ -114,12 +114,6 @@ def _link(source: Path, target: Path) -> None:
         (copied,) = hashing.copy_many([CopyJob(source, target)])
         if isinstance(copied, OSError):
             raise copied from None
-
-
-def _let_go(shelf: Shelf, key: str) -> None:
-    """The library has it now: the shelf forgets it, unless another process is at it."""
-    if shelf.claim(key):
-        shelf.drop(key)
 
 
 def _told(

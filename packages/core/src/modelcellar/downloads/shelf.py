@@ -192,7 +192,13 @@ class Shelf:
                 chmod(done, 0o444)
 
     def drop(self, key: str) -> None:
-        """Forget a claimed content, and let go of it."""
+        """Forget a content, and let go of it; one that another process works on stays.
+
+        Raises:
+            OSError: the library cannot be written to.
+        """
+        if not self.claim(key):
+            return
         slot = self.slot(key)
         for path in (slot.record, slot.part, slot.taken, slot.done, slot.note, slot.lock):
             path.unlink(missing_ok=True)
