@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.conftest import GIB, MIB, ContestOptions, write_model
 from benchmarks.contest import Entry, Outcome, run_contest
-from benchmarks.downloaders import CELLAR, CURL, CURL_SYNC, HF, Downloads, Job, remove
+from benchmarks.downloaders import CELLAR, CURL, HF, Downloads, Job, remove
 from benchmarks.figures import figure
 from benchmarks.quiet import quiet_machine
 from tests.support.fake_server import fake_server
@@ -111,9 +111,7 @@ def test_a_large_file(
     assert peak_bytes(outcome) <= MAX_MEMORY_BYTES
     if contest_options.smoke:
         return
-    # In memory nothing has to be made durable, so there ours has nothing to do that curl has not.
-    beside = CURL if target.name == "memory" else CURL_SYNC
-    assert outcome.ratio(CELLAR, beside).median <= 1 / CURL_SHARE
+    assert outcome.ratio(CELLAR, CURL).median <= 1 / CURL_SHARE
     assert outcome.ratio(CELLAR, HF).median <= 1 / HF_FACTOR
 
 
