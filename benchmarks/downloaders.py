@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.contest import Entry, Sample
 
-__all__ = ["CALL", "CELLAR", "CURL", "CURL_SYNC", "HF", "Downloads", "Job"]
+__all__ = ["CALL", "CELLAR", "CURL", "HF", "Downloads", "Job"]
 
 CELLAR = "cellar download"
 CALL = "ModelLibrary.download"
